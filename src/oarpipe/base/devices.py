@@ -1,0 +1,44 @@
+"""Which device, how many threads, how fast: facts about the machine that a run needs."""
+
+import os
+import time
+from contextlib import AbstractContextManager, nullcontext
+from functools import cache
+
+import torch
+
+
+def pick_device(name: str = "auto") -> torch.device:
+    """`auto` is a GPU when there is one, else the CPU."""
+    if name != "auto":
+        return torch.device(name)
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def set_threads() -> int:
+    """Ties torch's threads to OMP_NUM_THREADS (Snakemake's `threads`); returns how many there are."""
+    wanted = os.environ.get("OMP_NUM_THREADS")
+    if wanted and wanted.isdigit():
+        torch.set_num_threads(max(1, int(wanted)))
+    return torch.get_num_threads()
+
+
+def autocast(device: torch.device, precision: str) -> AbstractContextManager[object]:
+    """bfloat16 autocast where the recipe asks for it."""
+    if precision == "bfloat16":
+        return torch.autocast(device.type, dtype=torch.bfloat16)
+    return nullcontext()
+
+
+@cache
+def gemm_rate(device: torch.device, dtype: torch.dtype = torch.float32, size: int = 2048) -> float:
+    """Measured matrix-multiply rate of this device, FLOP/s: the best of five products."""
+    a, b = torch.randn(2, size, size, device=device).to(dtype)
+    best = float("inf")
+    for _ in range(5):
+        begin = time.perf_counter()
+        a @ b
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        best = min(best, time.perf_counter() - begin)
+    return 2 * size**3 / best

@@ -1,0 +1,247 @@
+"""Files that are whole or absent, and receipts that prove what a stage made.
+
+Everything under a final name is complete: it is written beside it and renamed. A stage's receipt
+carries a *fingerprint* (what was asked: recipe and inputs) and a *digest* (what came out). It holds
+no clock, host or version, so that equal work gives an equal file.
+"""
+
+import hashlib
+import json
+import os
+import platform
+import shutil
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from oarpipe.base.log import log
+from oarpipe.base.shards import Shard
+from oarpipe.config.recipe import FORMATS, Recipe
+from oarpipe.errors import FingerprintMismatch, IncompleteData
+
+RECEIPT = "receipt.json"
+# Snakemake deletes a declared output before its job runs; this undeclared twin survives, and tells
+# a stage that its work is already done.
+DONE = ".done.json"
+RUN = "run.json"
+
+
+def write_atomically(file: Path, write: Callable[[Path], None]) -> None:
+    """Calls `write` on a partial name beside `file`, then renames; on failure nothing is left."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    partial = file.with_name(f"{file.name}.{os.getpid()}.partial")
+    try:
+        write(partial)
+        if partial.is_file():
+            with partial.open("rb") as handle:
+                os.fsync(handle.fileno())
+        os.replace(partial, file)
+    except BaseException:
+        remove(partial)
+        raise
+
+
+def write_text(file: Path, text: str) -> None:
+    """`write_atomically` for text."""
+    write_atomically(file, lambda partial: partial.write_text(text) and None)
+
+
+def write_json(file: Path, content: Any) -> None:
+    """`write_atomically` for JSON, with sorted keys."""
+    write_text(file, json.dumps(content, indent=1, sort_keys=True) + "\n")
+
+
+def read_json(file: Path) -> Any:
+    """A JSON file; `IncompleteData` if it is missing or broken."""
+    try:
+        return json.loads(file.read_text())
+    except (OSError, json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise IncompleteData(f"{file}: missing or broken ({error}); delete it and run again") from error
+
+
+def remove(path: Path) -> None:
+    """Deletes a file or a folder, if it is there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def sha256(file: Path) -> str:
+    """The content's hash, in hex."""
+    with file.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def hash_of(content: Any) -> str:
+    """A hash of plain data, the same for equal data."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """The proof that a recipe was carried out; `files` are sizes and hashes relative to the folder."""
+
+    table: str
+    name: str
+    seed: int
+    format: int
+    recipe: dict[str, Any]
+    inputs: dict[str, str]
+    fingerprint: str
+    digest: str
+    files: dict[str, dict[str, Any]]
+    folder: Path = field(compare=False)
+
+    def write(self, file: Path) -> None:
+        """Writes it as JSON, without the folder it happens to lie in."""
+        content = asdict(self)
+        del content["folder"]
+        write_json(file, content)
+
+    def damage(self) -> str | None:
+        """What is wrong with the files it lists, by size and hash; None if nothing."""
+        for name, facts in self.files.items():
+            file = self.folder / name
+            if not file.is_file():
+                return f"{file} is missing"
+            if file.stat().st_size != facts["size"]:
+                return f"{file} has {file.stat().st_size} bytes, expected {facts['size']}"
+            if sha256(file) != facts["sha256"]:
+                return f"{file} is damaged: its content is not what was written"
+        return None
+
+
+def read_receipt(path: Path, table: str | None = None) -> Receipt:
+    """The receipt of a results folder (or the receipt file itself), checked to be of `table`."""
+    folder = path.parent if path.name in (RECEIPT, DONE) else path
+    file = path if path.name in (RECEIPT, DONE) else folder / RECEIPT
+    if not file.is_file():
+        raise IncompleteData(f"{folder}: no {RECEIPT}, so it was never finished; run the stage that makes it")
+    content = read_json(file)
+    try:
+        receipt = Receipt(folder=folder, **content)
+    except TypeError as error:
+        raise IncompleteData(f"{file}: not a receipt of oarpipe ({error}); delete it and run again") from error
+    if table is not None and receipt.table != table:
+        raise FingerprintMismatch(f"{folder}: holds {receipt.table}.{receipt.name}, expected one of '{table}'")
+    if receipt.format != FORMATS.get(receipt.table):
+        raise FingerprintMismatch(
+            f"{file}: written in format {receipt.format}, this oarpipe reads format "
+            f"{FORMATS.get(receipt.table)} of {receipt.table}; delete {folder} and run again"
+        )
+    return receipt
+
+
+def checked(path: Path, table: str) -> Receipt:
+    """A receipt whose files are there, whole and undamaged; else `IncompleteData` names the file."""
+    receipt = read_receipt(path, table)
+    damage = receipt.damage()
+    if damage:
+        raise IncompleteData(f"{damage}; delete {receipt.folder} and run again to make it anew")
+    return receipt
+
+
+class Stage:
+    """One carrying-out of a recipe in a folder: what was asked, what it reads, where it may work.
+
+        stage = Stage(recipe, out, inputs={"tokens": tokens})
+        if stage.is_done():
+            return
+        ...write into stage.state, publish under stage.out...
+        stage.finish("model.safetensors", "model.yaml")
+
+    `state` is a folder for resumable work, named by the fingerprint, so that work for another recipe
+    is never continued by mistake. `inputs` maps names to receipts, or to lists of them.
+    """
+
+    def __init__(
+        self, recipe: Recipe[Any], out: Path, *, inputs: Mapping[str, Receipt | Sequence[Receipt]] | None = None
+    ) -> None:
+        self.recipe = recipe
+        self.out = out
+        self.inputs = {
+            (name if isinstance(given, Receipt) else f"{name}.{one.table}.{one.name}"): one.digest
+            for name, given in (inputs or {}).items()
+            for one in ([given] if isinstance(given, Receipt) else given)
+        }
+        meaning = {"recipe": recipe.meaning(), "inputs": self.inputs}
+        self.fingerprint = hash_of(meaning)
+        self.state = out / "state" / self.fingerprint[:16]
+        self._clock = time.monotonic()
+
+    def is_done(self) -> bool:
+        """Whether this very work was finished before and is whole; if so, its receipt is re-issued."""
+        file = self.out / DONE
+        if not file.is_file():
+            return False
+        try:
+            receipt = read_receipt(file, self.recipe.table)
+        except (IncompleteData, FingerprintMismatch):
+            return False
+        if receipt.fingerprint != self.fingerprint:
+            return False
+        damage = receipt.damage()
+        if damage:
+            log.warning("%s; making %s anew", damage, self.out)
+            return False
+        receipt.write(self.out / RECEIPT)
+        log.info("%s is already complete", self.out)
+        return True
+
+    def finish(self, *names: str) -> Receipt:
+        """Issues the receipt for files (or folders) under `out`, and clears the state of all attempts."""
+        files = {
+            file.relative_to(self.out).as_posix(): {"size": file.stat().st_size, "sha256": sha256(file)}
+            for file in sorted(_files(self.out / name for name in names))
+        }
+        receipt = Receipt(
+            table=self.recipe.table,
+            name=self.recipe.name,
+            seed=self.recipe.seed,
+            format=FORMATS[self.recipe.table],
+            recipe=self.recipe.entry.model_dump(mode="json"),
+            inputs=self.inputs,
+            fingerprint=self.fingerprint,
+            digest=hash_of({name: facts["sha256"] for name, facts in files.items()}),
+            files=files,
+            folder=self.out,
+        )
+        self._write_run(self.out / RUN)
+        receipt.write(self.out / DONE)
+        receipt.write(self.out / RECEIPT)
+        remove(self.out / "state")
+        return receipt
+
+    def finish_shard(self, shard: Shard) -> None:
+        """Issues the small receipt of one shard; the merge that follows issues the whole one."""
+        self.state.mkdir(parents=True, exist_ok=True)
+        self._write_run(self.state / f"{shard}.{RUN}")
+        write_json(shard_receipt(self.out, shard), {"fingerprint": self.fingerprint, "shard": str(shard)})
+
+    def _write_run(self, file: Path) -> None:
+        """How long it took and on what: beside the receipt, never in it."""
+        parts = [read_json(part) for part in sorted(self.state.glob(f"*-of-*.{RUN}"))] if file.name == RUN else []
+        seconds = time.monotonic() - self._clock + sum(part["seconds"] for part in parts)
+        facts = {
+            "seconds": round(seconds, 3),
+            "finished": time.strftime("%Y-%m-%d %H:%M:%S"),
+            "host": platform.node(),
+            "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+            "threads": os.environ.get("OMP_NUM_THREADS", ""),
+            "python": platform.python_version(),
+        }
+        write_json(file, facts)
+
+
+def shard_receipt(out: Path, shard: Shard) -> Path:
+    """Where the receipt of one shard lies."""
+    return out / "shards" / f"{shard}.json"
+
+
+def _files(paths: Iterable[Path]) -> Iterable[Path]:
+    for path in paths:
+        assert path.exists(), f"{path} was to be receipted but is not there"
+        yield from (p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]

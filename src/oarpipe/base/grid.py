@@ -1,0 +1,36 @@
+"""The grid of token positions, its coordinates and its distances."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Grid:
+    """`height` x `width` positions, numbered in raster order from 0."""
+
+    height: int
+    width: int
+
+    @property
+    def positions(self) -> int:
+        """How many positions there are (N)."""
+        return self.height * self.width
+
+    @property
+    def diagonal(self) -> float:
+        """The largest distance between two positions, in cells."""
+        return float(((self.height - 1) ** 2 + (self.width - 1) ** 2) ** 0.5)
+
+    def coordinates(self) -> Int[Tensor, "N 2"]:
+        """Row and column of every position."""
+        index = torch.arange(self.positions)
+        return torch.stack([index // self.width, index % self.width], dim=1)
+
+    def distance(self, a: Int[Tensor, "*S"], b: Int[Tensor, "*S"]) -> Float[Tensor, "*S"]:
+        """Euclidean distance between positions, in cells."""
+        rows = torch.div(a, self.width, rounding_mode="floor") - torch.div(b, self.width, rounding_mode="floor")
+        columns = a % self.width - b % self.width
+        return (rows.double() ** 2 + columns.double() ** 2).sqrt().float()

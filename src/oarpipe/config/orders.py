@@ -1,0 +1,110 @@
+"""Orders: the rules that name one, the sources that give one a sample, the policies that find one."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from oarpipe.config.base import Ref, Strict
+
+RuleName = Literal[
+    "raster", "column", "zigzag", "diagonal", "spiral", "stride2", "multiscale", "fixed_random"
+]
+
+
+class RuleConfig(Strict):
+    """The same geometric order for every sample; `fixed_random` is one permutation drawn from the seed."""
+
+    kind: Literal["rule"]
+    name: RuleName
+
+
+class RandomConfig(Strict):
+    """A fresh uniform permutation for every sample and visit."""
+
+    kind: Literal["random"] = "random"
+
+
+class TableConfig(Strict):
+    """The order written down for each sample by an extraction."""
+
+    kind: Literal["table"]
+    orders: Annotated[str, Ref("orders")] = Field(description="extraction to read")
+
+
+class ClassMeanConfig(Strict):
+    """One order a class: positions by their mean step in the class's extracted training orders."""
+
+    kind: Literal["class_mean"]
+    orders: Annotated[str, Ref("orders")] = Field(description="extraction to average")
+
+
+FixedSource = Annotated[
+    RuleConfig | RandomConfig | TableConfig | ClassMeanConfig, Field(discriminator="kind")
+]
+
+
+class AnnealConfig(Strict):
+    """From one source to another: the share of `start` orders falls from 1 to `floor` (paper §4.4)."""
+
+    kind: Literal["anneal"]
+    start: FixedSource = Field(RandomConfig(), description="source at the beginning")
+    to: FixedSource = Field(description="source at the end")
+    start_epoch: float = Field(1.0, ge=0, description="epoch until which every order is a `start` order")
+    end_epoch: float = Field(3.0, ge=0, description="epoch from which the share is `floor`")
+    floor: float = Field(0.0, ge=0, le=1, description="share of `start` orders that always remains")
+
+
+OrderConfig = Annotated[
+    RuleConfig | RandomConfig | TableConfig | ClassMeanConfig | AnnealConfig,
+    Field(discriminator="kind"),
+]
+
+
+class PerStepConfig(Strict):
+    """How many places are filled a step: one, or as many as finish in `steps` on RandAR's cosine."""
+
+    kind: Literal["one", "cosine"] = "one"
+    steps: int | None = Field(None, ge=1, description="forward passes in all; needed by `cosine`")
+
+
+ScoreName = Literal["max_prob", "margin", "entropy", "truth"]
+
+
+class FollowConfig(Strict):
+    """Go where an order source says; needs no scores."""
+
+    select: Literal["follow"]
+    order: FixedSource
+    per_step: PerStepConfig = PerStepConfig()
+
+
+class GreedyConfig(Strict):
+    """Go where the score is highest (paper §4.3); several places a step make it top-k."""
+
+    select: Literal["greedy"]
+    score: ScoreName = "max_prob"
+    per_step: PerStepConfig = PerStepConfig()
+
+
+class NearConfig(Strict):
+    """Greedy with a price on distance from the last place (paper Eq. 6)."""
+
+    select: Literal["near"]
+    score: ScoreName = "max_prob"
+    strength: float = Field(0.5, ge=0, description="lambda of Eq. 6")
+    unit: Literal["cells", "diagonal"] = Field(
+        "diagonal", description="distance in cells, or as a share of the grid's diagonal"
+    )
+
+
+PolicyConfig = Annotated[FollowConfig | GreedyConfig | NearConfig, Field(discriminator="select")]
+
+
+class OrdersConfig(Strict):
+    """An extraction: one order per image and view, by a walk with the truth in hand (paper §4.3)."""
+
+    model: Annotated[str, Ref("models")]
+    tokens: Annotated[str, Ref("tokens")]
+    policy: PolicyConfig = GreedyConfig(select="greedy")
+    batch: int = Field(64, ge=1, description="images walked together; fixed, so that shards do not matter")
+    part: int = Field(512, ge=1, description="images a part file, the unit of resuming")

@@ -1,0 +1,48 @@
+"""What is measured, and what is shown."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from oarpipe.config.base import Ref, Strict
+from oarpipe.config.datasets import Split
+from oarpipe.config.orders import FixedSource
+
+Everything = Literal["all"]
+
+
+class EvaluationConfig(Strict):
+    """Distances between sample sets and a reference split, with paired bootstrap intervals."""
+
+    samples: Annotated[list[str] | Everything, Ref("samples")] = "all"
+    searches: Annotated[list[str] | Everything, Ref("searches")] = Field(
+        "all", description="searches whose best settings are measured beside the plain ones"
+    )
+    dataset: Annotated[str, Ref("datasets")] = Field(description="reference images")
+    split: Split = "train"
+    features: Annotated[str, Ref("features")]
+    kernel_subsets: int = Field(50, ge=1, description="subsets of the kernel distance")
+    kernel_subset_size: int = Field(500, ge=2)
+    neighbourhood: int = Field(3, ge=1, description="k of precision and recall")
+    bootstrap: int = Field(300, ge=0, description="resamplings behind the intervals")
+
+
+class InformationConfig(Strict):
+    """Held-out negative log-likelihood of models in given orders (paper Eqs. 3-5)."""
+
+    models: Annotated[list[str] | Everything, Ref("models")] = "all"
+    tokens: Annotated[str, Ref("tokens")]
+    split: Split = "test"
+    orders: dict[str, FixedSource] = Field(min_length=1, description="orders to walk in, by name")
+    batch: int = Field(64, ge=1)
+
+
+class ReportConfig(Strict):
+    """One self-contained page about a book."""
+
+    title: str
+    evaluation: Annotated[str, Ref("evaluations")]
+    information: Annotated[str | None, Ref("information")] = None
+    images: int = Field(80, ge=1, description="images shown a sample set")
+    playbacks: int = Field(10, ge=0, description="generations shown filling in, a sample set")
+    left_out: list[str] = Field([], description="sentences on what this run leaves out")

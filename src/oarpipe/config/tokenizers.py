@@ -1,0 +1,70 @@
+"""Tokenizers (images to a grid of codes and back) and the token stores they fill."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from oarpipe.config.base import Ref, Strict
+from oarpipe.config.training import TrainConfig
+
+
+class AdversarialConfig(Strict):
+    """The PatchGAN critic of a VQGAN (Esser et al. 2021)."""
+
+    weight: float = Field(0.5, ge=0, description="weight of the generator's hinge loss")
+    adaptive: bool = Field(False, description="scale the weight by the ratio of gradients at the last layer")
+    start: int = Field(0, ge=0, description="step at which the critic begins to count")
+    channels: int = Field(32, ge=4, description="channels of the critic's first layer")
+    layers: int = Field(2, ge=1, description="strided layers of the critic")
+    feature_matching: float = Field(0.0, ge=0, description="weight of the distance in the critic's features")
+    lr: float | None = Field(None, gt=0, description="the critic's learning rate; null: the generator's")
+
+
+class GateConfig(Strict):
+    """What the reconstructions must reach before anything is trained on the tokens."""
+
+    features: Annotated[str, Ref("features")] = Field(description="network that measures rFD")
+    min_psnr: float = Field(0.0, description="lowest mean PSNR on the test split, in dB")
+    min_usage: float = Field(0.0, ge=0, le=1, description="lowest share of codes in use")
+    max_distance: float | None = Field(None, gt=0, description="largest Fréchet distance of reconstructions")
+
+
+class VQGANConfig(Strict):
+    """A VQGAN whose anatomy is parameters: `patch` stems are fast on CPUs, `strided` is LlamaGen's."""
+
+    kind: Literal["vqgan"]
+    dataset: Annotated[str, Ref("datasets")] = Field(description="dataset it is trained on")
+    stem: Literal["patch", "strided"] = Field("patch", description="pixel-unshuffle, or strided convolutions")
+    factor: int = Field(4, ge=1, description="pixels a token, along each side")
+    width: int = Field(48, ge=1, description="channels at multiplier 1")
+    multipliers: list[int] = Field([1], min_length=1, description="channel multipliers, high to low resolution")
+    blocks: int = Field(1, ge=0, description="residual blocks a level")
+    attention: bool = Field(False, description="self-attention at the lowest resolution")
+    code_dim: int = Field(8, ge=1, description="length of a code vector")
+    codebook: int = Field(64, ge=2, description="number of codes")
+    normalise: bool = Field(True, description="l2-normalise codes and encodings before the look-up")
+    commitment: float = Field(0.25, ge=0, description="weight of the commitment loss")
+    revive_after: int | None = Field(
+        100, ge=1, description="steps without use after which a code restarts at an encoding; null: never"
+    )
+    pixel_loss: Literal["l1", "l2"] = "l2"
+    perceptual: float = Field(0.0, ge=0, description="weight of LPIPS; needs `perceptual_weights`")
+    perceptual_weights: str | None = Field(None, description="file with LPIPS' VGG16 weights and heads")
+    adversarial: AdversarialConfig | None = Field(None, description="null: no critic")
+    augment: bool = Field(True, description="small random shifts, rotations and scalings while training")
+    flip: bool = Field(False, description="random horizontal flips while training")
+    train: TrainConfig
+    gate: GateConfig | None = Field(None, description="null: no gate")
+
+
+TokenizerConfig = VQGANConfig
+
+
+class TokensConfig(Strict):
+    """A dataset seen through a tokenizer."""
+
+    dataset: Annotated[str, Ref("datasets")]
+    tokenizer: Annotated[str, Ref("tokenizers")]
+    flip: bool = Field(False, description="add a second view of each image, its mirror image")
+    batch: int = Field(64, ge=1, description="images a forward pass")
+    shard: int = Field(65536, ge=1, description="rows a zarr shard, the unit of writing and resuming")
