@@ -1,0 +1,1 @@
+"""The loops, and the parts that both assemble: optimiser, checkpoints, averages."""

@@ -1,0 +1,128 @@
+"""Checkpoints: weights, optimiser state and one integer, in safetensors files that are whole or absent.
+
+Randomness is a function (base/noise), so there is no generator state to save, and a run that is killed
+and started again ends bit-identical to one that was not.
+"""
+
+import re
+import signal
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from oarpipe.base.files import write_atomically
+from oarpipe.base.log import log
+from oarpipe.errors import IncompleteData
+
+STOPPED = 75  # exit status of a run that saved its state and wants to be started again (EX_TEMPFAIL)
+
+
+class Checkpoints:
+    """The checkpoints of one run: `step-000000123.safetensors`, the last two kept."""
+
+    def __init__(self, folder: Path, minutes: float) -> None:
+        self.folder = folder
+        self._seconds = minutes * 60
+        self._last = time.monotonic()
+
+    def due(self) -> bool:
+        """Whether it is time for another."""
+        return time.monotonic() - self._last >= self._seconds
+
+    def save(
+        self, step: int, modules: Mapping[str, nn.Module], optimizers: Mapping[str, torch.optim.Optimizer]
+    ) -> None:
+        """Saves the state after `step` steps; older checkpoints but one are deleted."""
+        tensors = {f"{name}/{key}": t for name, m in modules.items() for key, t in m.state_dict().items()}
+        for name, optimizer in optimizers.items():
+            tensors |= {f"{name}/{key}": t for key, t in _optimizer_tensors(optimizer).items()}
+        whole = {key: tensor.detach().contiguous().clone() for key, tensor in tensors.items()}
+        write_atomically(self.folder / f"step-{step:09d}.safetensors", lambda file: save_file(whole, file))
+        for _, old in self._found()[:-2]:
+            old.unlink()
+        self._last = time.monotonic()
+
+    def restore(
+        self, modules: Mapping[str, nn.Module], optimizers: Mapping[str, torch.optim.Optimizer]
+    ) -> int:
+        """Loads the newest checkpoint; returns its step, 0 if there is none.
+
+        A damaged one raises `IncompleteData`, which says what to delete to go on from the one before.
+        """
+        found = self._found()
+        if not found:
+            return 0
+        step, file = found[-1]
+        try:
+            with safe_open(file, framework="pt") as handle:
+                tensors = {key: handle.get_tensor(key) for key in handle.keys()}  # noqa: SIM118 (not a dict)
+            for name, module in modules.items():
+                module.load_state_dict(_under(name, tensors))
+            for name, optimizer in optimizers.items():
+                _load_optimizer(optimizer, _under(name, tensors))
+        except (SafetensorError, OSError, RuntimeError, KeyError) as error:
+            before = f"step {found[-2][0]}" if len(found) > 1 else "the beginning"
+            raise IncompleteData(
+                f"{file}: damaged checkpoint ({' '.join(str(error).split())[:120]}); "
+                f"delete it to go on from {before}"
+            ) from error
+        log.info("resuming at step %d from %s", step, file)
+        return step
+
+    def _found(self) -> list[tuple[int, Path]]:
+        pattern = re.compile(r"step-(\d+)\.safetensors")
+        files = self.folder.glob("step-*.safetensors") if self.folder.is_dir() else []
+        return sorted((int(m[1]), f) for f in files if (m := pattern.fullmatch(f.name)))
+
+
+@dataclass
+class Stop:
+    """Whether the run was asked to stop."""
+
+    requested: bool = False
+
+
+@contextmanager
+def stop_requested() -> Iterator[Stop]:
+    """Turns SIGTERM into a flag that the loop reads between steps, to save and exit with status 75."""
+    stop = Stop()
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        stop.requested = True
+        log.info("asked to stop (signal %d): saving after this step", number)
+
+    previous = signal.signal(signal.SIGTERM, on_signal)
+    try:
+        yield stop
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+def _optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    state = optimizer.state_dict()["state"]
+    return {
+        f"{index}.{key}": torch.as_tensor(value)
+        for index, entries in state.items()
+        for key, value in entries.items()
+    }
+
+
+def _load_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        index, _, key = name.partition(".")
+        state.setdefault(int(index), {})[key] = tensor
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+
+
+def _under(name: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    prefix = f"{name}/"
+    return {key.removeprefix(prefix): t for key, t in tensors.items() if key.startswith(prefix)}
