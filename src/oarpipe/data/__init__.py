@@ -1,0 +1,1 @@
+"""What lies on disk between the stages: images and their index, tokens, orders, samples; and batches."""
