@@ -124,9 +124,13 @@ class ShardedStore:
             expected = (len(rows), *self.columns[name])
             assert value.shape == expected, f"{name}: {value.shape} for shard {i}, expected {expected}"
             array = self._array(name)
+            stored = value.astype(array.dtype)
+            assert value.dtype == array.dtype or np.array_equal(stored, value), (
+                f"{name}: beyond {array.dtype}"
+            )
             # Removed first: zarr merges a short last shard with what is there, which may be damaged.
             self.file_of(name, i).unlink(missing_ok=True)
-            array[rows.start : rows.stop] = value.astype(array.dtype, casting="same_kind")
+            array[rows.start : rows.stop] = stored
 
     def read(self, name: str, start: int = 0, stop: int | None = None) -> np.ndarray:
         """Rows `start..stop` of one array; `IncompleteData` names a missing or damaged shard."""
@@ -137,8 +141,8 @@ class ShardedStore:
             begin, end = max(start, i * self.shard), min(stop, (i + 1) * self.shard)
             if not self._has(name, i):
                 raise IncompleteData(
-                    f"{self.path}: shard {i} of '{name}' is missing (as are {len(self.missing()) - 1} others of "
-                    f"{self.shards}); run its stage again to write it"
+                    f"{self.path}: shard {i} of '{name}' is missing ({len(self.missing())} of {self.shards} "
+                    "shards are incomplete); run its stage again to write it"
                 )
             try:
                 out[begin - start : end - start] = array[begin:end]

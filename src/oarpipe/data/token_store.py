@@ -118,6 +118,11 @@ class TokenStore:
         """How many shards a complete store has."""
         return self._store.shards
 
+    @property
+    def shard(self) -> int:
+        """How many rows a shard holds; the last one may hold fewer."""
+        return self._store.shard
+
     def range_of(self, i: int) -> range:
         """The rows of shard `i`."""
         return self._store.range_of(i)

@@ -1,0 +1,34 @@
+"""Puts the parts of an extraction together to one checked table of orders."""
+
+from pathlib import Path
+
+from oarpipe.base.files import Stage, checked
+from oarpipe.config.orders import OrdersConfig
+from oarpipe.config.recipe import Recipe
+from oarpipe.errors import IncompleteData
+
+
+def merge_orders(recipe: Recipe[OrdersConfig], *, model: Path, tokens: Path, out: Path) -> None:
+    """Writes `orders.parquet`; a missing or broken part, order or sample is `IncompleteData` naming it."""
+    inputs = {"model": checked(model, "models"), "tokens": checked(tokens, "tokens")}
+    stage = Stage(recipe, out, inputs=inputs)
+    if stage.is_done():
+        return
+    from oarpipe.data.order_table import OrderTable, part_name, part_ranges
+    from oarpipe.data.token_store import TokenStore
+
+    store = TokenStore.open(inputs["tokens"].folder / "tokens.zarr")
+    views = len(store.views)
+    parts = [
+        stage.state / part_name(rows.start, rows.stop)
+        for rows in part_ranges(store.rows * views, recipe.entry.part)
+    ]
+    missing = [part.name for part in parts if not part.is_file()]
+    if missing:
+        raise IncompleteData(
+            f"{stage.state}: {len(missing)} of {len(parts)} parts are missing ({', '.join(missing[:5])}"
+            f"{', ...' if len(missing) > 5 else ''}); run extract for every shard, then merge again"
+        )
+    table = OrderTable.merge(parts, store.sample_ids(), views)
+    table.write(out / "orders.parquet")
+    stage.finish("orders.parquet")

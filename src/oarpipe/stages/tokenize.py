@@ -1,0 +1,75 @@
+"""Turns every image of a dataset, and its mirror image if asked, into tokens."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from oarpipe.base.files import Stage, checked
+from oarpipe.base.log import log, progress
+from oarpipe.config.recipe import Recipe
+from oarpipe.config.tokenizers import TokensConfig
+
+if TYPE_CHECKING:
+    from oarpipe.data.images import ImageSource
+    from oarpipe.data.token_store import TokenStore
+    from oarpipe.tokenizers.protocol import ImageTokenizer
+
+
+def tokenize(recipe: Recipe[TokensConfig], *, dataset: Path, tokenizer: Path, out: Path) -> None:
+    """Writes `tokens.zarr`, all splits, one row a sample; a killed run continues at the next shard."""
+    inputs = {"dataset": checked(dataset, "datasets"), "tokenizer": checked(tokenizer, "tokenizers")}
+    stage = Stage(recipe, out, inputs=inputs)
+    if stage.is_done():
+        return
+    from oarpipe.base.devices import pick_device, set_threads
+    from oarpipe.data.images import open_images
+    from oarpipe.data.sharded import publish, unpublished
+    from oarpipe.data.token_store import TokenStore
+    from oarpipe.data.transforms import VIEWS
+    from oarpipe.tokenizers import load_tokenizer
+
+    set_threads()
+    images = open_images(inputs["dataset"])
+    network = load_tokenizer(inputs["tokenizer"].folder).to(pick_device())
+    filled, published = stage.state / "tokens.zarr", out / "tokens.zarr"
+    store = TokenStore.create(
+        unpublished(filled, published),
+        rows=len(images.index),
+        grid=network.grid(images.resolution),
+        codebook=network.codebook,
+        classes=images.index.classes,
+        views=VIEWS[: 2 if recipe.entry.flip else 1],
+        shard=recipe.entry.shard,
+    )
+    _fill(store, images, network, batch=recipe.entry.batch)
+    store.sweep()
+    publish(filled, published)
+    stage.finish("tokens.zarr")
+
+
+def _fill(store: "TokenStore", images: "ImageSource", tokenizer: "ImageTokenizer", *, batch: int) -> None:
+    """Encodes the shards that are missing, in batches that begin with the shard."""
+    import numpy as np
+    import torch
+
+    from oarpipe.data.token_store import SPLITS
+    from oarpipe.data.transforms import view
+
+    index, missing = images.index, store.missing()
+    splits = np.array([SPLITS.index(split) for split in index.split], np.uint8)
+    waiting = [
+        rows[i : i + batch] for rows in map(store.range_of, missing) for i in range(0, len(rows), batch)
+    ]
+    if len(missing) < store.shards:
+        log.info("%d of %d shards are already there", store.shards - len(missing), store.shards)
+    shard: list[np.ndarray] = []
+    for rows in progress(waiting, "tokenize", unit="batches"):
+        pixels = images.load(index.sample_id[rows.start : rows.stop])
+        views = [torch.from_numpy(view(pixels, a)).permute(0, 3, 1, 2) for a in range(len(store.views))]
+        shard.append(np.stack([tokenizer.encode(each).cpu().numpy() for each in views], axis=1))
+        i = rows.start // store.shard
+        if rows.stop == store.range_of(i).stop:
+            whole = slice(store.range_of(i).start, rows.stop)
+            store.write_shard(
+                i, np.concatenate(shard), index.label[whole], index.sample_id[whole], splits[whole]
+            )
+            shard = []
