@@ -31,6 +31,7 @@ class Stream(IntEnum):
     INIT = 10  # initial weights
     BOOTSTRAP = 11  # resampling of samples
     VIEW = 12  # which view of an image a step sees
+    CODEBOOK = 13  # encodings at which a tokenizer's codes start, and start again
 
 
 def philox(counter: Int[Tensor, "*S 4"], key: tuple[int, int]) -> Int[Tensor, "*S 4"]:

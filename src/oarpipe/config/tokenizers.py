@@ -1,8 +1,8 @@
 """Tokenizers (images to a grid of codes and back) and the token stores they fill."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from oarpipe.config.base import Ref, Strict
 from oarpipe.config.training import TrainConfig
@@ -29,32 +29,64 @@ class GateConfig(Strict):
     max_distance: float | None = Field(None, gt=0, description="largest Fréchet distance of reconstructions")
 
 
-class VQGANConfig(Strict):
-    """A VQGAN whose anatomy is parameters: `patch` stems are fast on CPUs, `strided` is LlamaGen's."""
+class VQGANAnatomy(Strict):
+    """What a VQGAN is built of; written beside its weights."""
 
     kind: Literal["vqgan"]
-    dataset: Annotated[str, Ref("datasets")] = Field(description="dataset it is trained on")
     stem: Literal["patch", "strided"] = Field("patch", description="pixel-unshuffle, or strided convolutions")
     factor: int = Field(4, ge=1, description="pixels a token, along each side")
     width: int = Field(48, ge=1, description="channels at multiplier 1")
-    multipliers: list[int] = Field([1], min_length=1, description="channel multipliers, high to low resolution")
+    multipliers: list[Annotated[int, Field(ge=1)]] = Field(
+        [1],
+        min_length=1,
+        description="channel multipliers, high to low resolution; a strided stem halves between them",
+    )
     blocks: int = Field(1, ge=0, description="residual blocks a level")
     attention: bool = Field(False, description="self-attention at the lowest resolution")
     code_dim: int = Field(8, ge=1, description="length of a code vector")
     codebook: int = Field(64, ge=2, description="number of codes")
     normalise: bool = Field(True, description="l2-normalise codes and encodings before the look-up")
+
+    @model_validator(mode="after")
+    def _factor_follows_from_the_levels(self) -> Self:
+        halved = 2 ** (len(self.multipliers) - 1)
+        if self.stem == "strided" and self.factor != halved:
+            raise ValueError(
+                f"a strided stem with {len(self.multipliers)} multipliers has factor {halved}, got factor "
+                f"{self.factor}; change `factor` or the number of `multipliers`"
+            )
+        return self
+
+
+class VQGANConfig(VQGANAnatomy):
+    """A VQGAN whose anatomy is parameters: `patch` stems are fast on CPUs, `strided` is LlamaGen's."""
+
+    dataset: Annotated[str, Ref("datasets")] = Field(description="dataset it is trained on")
     commitment: float = Field(0.25, ge=0, description="weight of the commitment loss")
     revive_after: int | None = Field(
         100, ge=1, description="steps without use after which a code restarts at an encoding; null: never"
     )
     pixel_loss: Literal["l1", "l2"] = "l2"
     perceptual: float = Field(0.0, ge=0, description="weight of LPIPS; needs `perceptual_weights`")
-    perceptual_weights: str | None = Field(None, description="file with LPIPS' VGG16 weights and heads")
+    perceptual_weights: list[str] = Field(
+        [],
+        description="files that hold, together, VGG16's `features.*` as torchvision names them and LPIPS' `lin*`",
+    )
     adversarial: AdversarialConfig | None = Field(None, description="null: no critic")
     augment: bool = Field(True, description="small random shifts, rotations and scalings while training")
     flip: bool = Field(False, description="random horizontal flips while training")
     train: TrainConfig
     gate: GateConfig | None = Field(None, description="null: no gate")
+
+    @model_validator(mode="after")
+    def _perceptual_loss_has_weights(self) -> Self:
+        if self.perceptual and not self.perceptual_weights:
+            raise ValueError("`perceptual` needs `perceptual_weights`, the files with VGG16's and LPIPS' weights")
+        return self
+
+    def anatomy(self) -> VQGANAnatomy:
+        """The part that is needed to use it."""
+        return VQGANAnatomy(**{name: getattr(self, name) for name in VQGANAnatomy.model_fields})
 
 
 TokenizerConfig = VQGANConfig

@@ -1,0 +1,71 @@
+"""A tokenizer on disk: `tokenizer.safetensors`, and `tokenizer.yaml` that says how to build it.
+
+The description holds the hash of the weights, so a damaged file is noticed before it is used, and the
+fingerprint of the training behind them, so weights are not trained twice.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from oarpipe.base.files import sha256, write_atomically, write_text
+from oarpipe.config.tokenizers import VQGANAnatomy
+from oarpipe.errors import IncompleteData
+from oarpipe.tokenizers.protocol import ImageTokenizer
+from oarpipe.tokenizers.vqgan import VQGAN
+
+WEIGHTS = "tokenizer.safetensors"
+DESCRIPTION = "tokenizer.yaml"
+KEYS = ("anatomy", "resolution", "training", "weights")
+
+
+def save_tokenizer(model: VQGAN, folder: Path, *, resolution: int, training: str) -> None:
+    """Writes both files; `resolution` is that of the training images, `training` the work's fingerprint."""
+    tensors = {key: tensor.detach().cpu().contiguous() for key, tensor in model.state_dict().items()}
+    write_atomically(folder / WEIGHTS, lambda partial: save_file(tensors, partial))
+    description = {
+        "anatomy": model.anatomy.model_dump(),
+        "resolution": resolution,
+        "training": training,
+        "weights": sha256(folder / WEIGHTS),
+    }
+    write_text(folder / DESCRIPTION, yaml.safe_dump(description, sort_keys=False))
+
+
+def load_tokenizer(folder: Path) -> ImageTokenizer:
+    """The tokenizer of a folder, ready for use on the CPU; `IncompleteData` names a missing or damaged file."""
+    description = read_description(folder)
+    file = folder / WEIGHTS
+    try:
+        if sha256(file) != description["weights"]:
+            raise IncompleteData(f"{file}: damaged, or not the weights that {DESCRIPTION} describes{_ADVICE}")
+        model = VQGAN(VQGANAnatomy.model_validate(description["anatomy"]))
+        model.load_state_dict(load_file(file))
+    except (OSError, SafetensorError, RuntimeError) as error:
+        raise IncompleteData(f"{file}: missing or damaged ({_line(error)}){_ADVICE}") from error
+    except ValidationError as error:
+        raise IncompleteData(f"{folder / DESCRIPTION}: not a known anatomy ({_line(error)}){_ADVICE}") from error
+    return model.eval().requires_grad_(False)
+
+
+def read_description(folder: Path) -> dict[str, Any]:
+    """tokenizer.yaml: `anatomy`, `resolution`, `training` and `weights`."""
+    file = folder / DESCRIPTION
+    try:
+        description = yaml.safe_load(file.read_text())
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise IncompleteData(f"{file}: missing or damaged ({_line(error)}){_ADVICE}") from error
+    if not isinstance(description, dict) or set(description) != set(KEYS):
+        raise IncompleteData(f"{file}: expected the keys {', '.join(KEYS)}{_ADVICE}")
+    return description
+
+
+_ADVICE = "; delete the folder and run `oarpipe train_tokenizer` again"
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:160]

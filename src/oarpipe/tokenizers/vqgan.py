@@ -1,0 +1,81 @@
+"""The VQGAN (Esser et al. 2021): encoder, codebook, decoder, between pixels and a grid of codes."""
+
+import torch
+from jaxtyping import Float, Int, UInt8
+from torch import Tensor, nn
+
+from oarpipe.base.grid import Grid
+from oarpipe.config.tokenizers import VQGANAnatomy
+from oarpipe.errors import BadInput
+from oarpipe.tokenizers.protocol import ImageTokenizer
+from oarpipe.tokenizers.quantize import Quantised, VectorQuantizer
+from oarpipe.tokenizers.stems import Decoder, Encoder, latent_channels
+
+
+class VQGAN(ImageTokenizer):
+    """A VQGAN of any anatomy; `forward` is the training pass, `encode` and `decode` are for use."""
+
+    def __init__(self, anatomy: VQGANAnatomy) -> None:
+        super().__init__()
+        self.anatomy = anatomy
+        self.codebook = anatomy.codebook
+        latent = latent_channels(anatomy)
+        self.encoder = Encoder(anatomy)
+        self.quant_conv = nn.Conv2d(latent, anatomy.code_dim, 1)
+        self.quantize = VectorQuantizer(anatomy.codebook, anatomy.code_dim, normalise=anatomy.normalise)
+        self.post_quant_conv = nn.Conv2d(anatomy.code_dim, latent, 1)
+        self.decoder = Decoder(anatomy)
+
+    def forward(
+        self, images: Float[Tensor, "B 3 H W"]
+    ) -> tuple[Float[Tensor, "B 3 H W"], Float[Tensor, "B D h w"], Quantised]:
+        """Reconstructions of images in -1..1, their encodings before the look-up, and the look-up."""
+        encodings = self.encodings(images)
+        quantised = self.quantize(encodings)
+        return self.decoder(self.post_quant_conv(quantised.codes)), encodings, quantised
+
+    def encodings(self, images: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B D h w"]:
+        """What the codebook is asked for."""
+        out: Tensor = self.quant_conv(self.encoder(images))
+        return out
+
+    def grid(self, resolution: int) -> Grid:
+        side, rest = divmod(resolution, self.anatomy.factor)
+        if rest or not side:
+            raise BadInput(
+                f"images of {resolution} pixels: expected a multiple of {self.anatomy.factor}, the tokenizer's "
+                "`factor`; change it or the dataset's `resolution`"
+            )
+        return Grid(side, side)
+
+    @torch.no_grad()
+    def encode(self, images: UInt8[Tensor, "B 3 H W"]) -> Int[Tensor, "B N"]:
+        grid = self.grid(images.shape[-1])
+        points = self.quantize.points(self.encodings(from_uint8(images.to(self.device))))
+        return self.quantize.nearest(points).view(len(images), grid.positions)
+
+    @torch.no_grad()
+    def decode(self, tokens: Int[Tensor, "B N"], grid: Grid) -> UInt8[Tensor, "B 3 H W"]:
+        codes = self.quantize.rows()[tokens.to(self.device)]  # [B N D]
+        codes = codes.transpose(1, 2).unflatten(2, (grid.height, grid.width))  # [B D h w]
+        return to_uint8(self.decoder(self.post_quant_conv(codes)))
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights lie."""
+        return self.quant_conv.weight.device
+
+    @property
+    def last_layer(self) -> nn.Parameter:
+        """The decoder's last weights, at which the adaptive weight compares gradients."""
+        return self.decoder.conv_out.weight
+
+
+def from_uint8(images: UInt8[Tensor, "B 3 H W"]) -> Float[Tensor, "B 3 H W"]:
+    """0..255 to float32 in -1..1."""
+    return images.float() / 127.5 - 1.0
+
+
+def to_uint8(images: Float[Tensor, "B 3 H W"]) -> UInt8[Tensor, "B 3 H W"]:
+    """-1..1 to 0..255; 127.5 x + 128 cut to whole numbers, LlamaGen's way of rounding."""
+    return (images.float() * 127.5 + 128.0).clamp(0, 255).to(torch.uint8)
