@@ -1,10 +1,10 @@
-"""What a stage tells while it works: a progress bar for people, metrics.jsonl for programs."""
+"""What a stage tells while it works: bars or lines for people, metrics.jsonl for programs."""
 
 import json
 import logging
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sized
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,26 +13,58 @@ from tqdm import tqdm
 T = TypeVar("T")
 log = logging.getLogger("oarpipe")
 
-
-def set_up_logging() -> None:
-    """Plain lines with the time of day, on standard error."""
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+# Where no bar can be drawn, progress is a line this often.
+SECONDS_BETWEEN_LINES = 15.0
 
 
-def progress(items: Iterable[T], what: str, *, total: int | None = None, done: int = 0, unit: str = "it") -> Iterator[T]:
-    """Iterates with a progress bar; in a log file the bar becomes a line every half minute."""
-    interactive = sys.stderr.isatty()
-    yield from tqdm(
-        items,
-        desc=what,
-        total=total,
-        initial=done,
-        unit=unit,
-        mininterval=0.5 if interactive else 30.0,
-        ascii=not interactive,
-        dynamic_ncols=interactive,
-        file=sys.stderr,
+def set_up_logging(who: str = "", file: Path | None = None) -> None:
+    """Plain lines with the time of day and `who` speaks, on standard error and, if given, in `file`."""
+    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
+    if file is not None:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        handlers.append(logging.FileHandler(file, mode="w"))
+    speaker = f"{who.replace('%', '%%')}: " if who else ""
+    logging.basicConfig(
+        handlers=handlers,
+        level=logging.INFO,
+        format=f"%(asctime)s {speaker}%(message)s",
+        datefmt="%H:%M:%S",
+        force=True,
     )
+    logging.captureWarnings(True)
+
+
+def progress(
+    items: Iterable[T], what: str, *, total: int | None = None, done: int = 0, unit: str = "it"
+) -> Iterator[T]:
+    """Iterates with a progress bar; in a log or a pipe the bar becomes a line every quarter minute."""
+    if sys.stderr.isatty() and not _writes_a_file():
+        yield from tqdm(
+            items, desc=what, total=total, initial=done, unit=unit, dynamic_ncols=True, file=sys.stderr
+        )
+        return
+    if total is None and isinstance(items, Sized):
+        total = len(items) + done
+    begin = last = time.monotonic()
+    for count, item in enumerate(items, start=1):
+        yield item
+        now = time.monotonic()
+        if now - last >= SECONDS_BETWEEN_LINES:
+            last = now
+            log.info("%s", progress_line(what, unit, done + count, total, (now - begin) / count))
+
+
+def progress_line(what: str, unit: str, count: int, total: int | None, seconds_each: float) -> str:
+    """`steps 400/1000, 40 %, 1:20 left`, in the words of the loop that it tells about."""
+    if total is None:
+        return f"{what}: {count} {unit}"
+    minutes, seconds = divmod(round(max(total - count, 0) * seconds_each), 60)
+    return f"{what}: {count}/{total} {unit}, {count / max(total, 1):.0%}, {minutes}:{seconds:02d} left"
+
+
+def _writes_a_file() -> bool:
+    """Whether the lines also go to a log file: then jobs may share the terminal, and bars would clash."""
+    return any(isinstance(handler, logging.FileHandler) for handler in logging.getLogger().handlers)
 
 
 class MetricsLog:

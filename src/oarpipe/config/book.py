@@ -49,6 +49,12 @@ class Book:
         """The seed under which an entry of `table` serves `seed`."""
         return self.seeds[0] if table in SHARED else seed
 
+    def folder(self, table: str, name: str, seed: int) -> str:
+        """Where an entry is carried out, below the working directory; a report covers all seeds."""
+        if table == "reports":
+            return f"results/{self.name}/reports/{name}"
+        return f"results/{self.name}/seed-{self.seed_of(table, seed)}/{table}/{name}"
+
     def recipes(self) -> Iterator[Recipe[Any]]:
         """Every entry of every seed, ingredients before what they make."""
         for table, entries in self.tables.items():
@@ -75,9 +81,9 @@ class Book:
         if table == "samples":
             add("tokenizer", ("tokenizers", self.tokenizer_of(name)))
         if table == "reports":
-            for target in self._closure([t for targets in needs.values() for t in targets]):
-                if target[0] not in ("evaluations", "information"):
-                    add(target[0], target)
+            for below in self._closure([t for targets in needs.values() for t in targets]):
+                if below[0] not in ("evaluations", "information"):
+                    add(below[0], below)
         return needs
 
     def _closure(self, targets: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
@@ -98,9 +104,7 @@ class Book:
         return str(tokens.tokenizer)
 
 
-def load_book(
-    files: Sequence[str | Path], overrides: Sequence[str] = (), *, name: str | None = None
-) -> Book:
+def load_book(files: Sequence[str | Path], overrides: Sequence[str] = (), *, name: str | None = None) -> Book:
     """Reads, merges and validates a book; raises `ConfigError` naming every mistake.
 
     `overrides` are OmegaConf's dotted assignments, such as `models.any.train.steps=100`.
@@ -333,7 +337,10 @@ def _data_misfits(book: Book) -> Iterable[str]:
     for name, entries in book.tables["orders"].items():
         model: Any = book.entry("models", entries.model)
         if model.tokens != entries.tokens:
-            yield f"orders.{name}: extracts from tokens.{entries.tokens}, its model reads tokens.{model.tokens}"
+            yield (
+                f"orders.{name}: extracts from tokens.{entries.tokens}, "
+                f"its model reads tokens.{model.tokens}"
+            )
     for name, entries in book.tables["tokens"].items():
         tokenizer: Any = book.entry("tokenizers", entries.tokenizer)
         dataset: Any = book.entry("datasets", entries.dataset)

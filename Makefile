@@ -1,0 +1,59 @@
+# make demo    the whole line on real handwritten digits; ends with the path of its report
+# make test    every test that needs no GPU
+# make lint    style, types, spelling
+# make smoke   the line at a budget of minutes
+#
+# All of them work in .venv, which is made from the first Python >= 3.11 found (or PYTHON=…).
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+
+FIND_PYTHON = for p in $(PYTHON) python3 python3.14 python3.13 python3.12 python3.11; do \
+	if "$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then echo "$$p"; exit; fi; done
+PIP = .venv/bin/python -m pip --disable-pip-version-check
+SNAKEMAKE = .venv/bin/snakemake --profile workflow/profiles/local
+# Rules call `oarpipe`, so the environment's commands come first.
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+
+.PHONY: demo smoke test lint
+
+demo: .venv/.installed
+	$(SNAKEMAKE) --configfile config/config.yaml
+	@oarpipe show config/config.yaml reports
+
+smoke: .venv/.installed
+	$(SNAKEMAKE) --configfile config/smoke.yaml
+	@oarpipe show config/smoke.yaml reports
+
+# Each worker computes with one thread, so that the workers do not fight over the cores.
+test: .venv/.installed-test
+	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE pytest -n auto --dist loadfile
+
+lint: .venv/.installed-test
+	ruff check
+	ruff format --check
+	mypy
+	snakefmt --check Snakefile workflow
+	codespell
+
+.venv/bin/python:
+	@python=$$($(FIND_PYTHON)); \
+	if [ -z "$$python" ]; then \
+		echo "make: no Python >= 3.11 found; install one, or name it: make $(MAKECMDGOALS) PYTHON=/path/to/python3" >&2; \
+		exit 1; \
+	fi; \
+	echo "making .venv with $$("$$python" --version)"; \
+	"$$python" -m venv .venv
+
+# torch first: whatever asks for some torch afterwards finds this one.
+.venv/.installed: pyproject.toml constraints.txt | .venv/bin/python
+	@.venv/bin/python -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "make: .venv has a Python older than 3.11; remove .venv and run again" >&2; exit 1; }
+	$(PIP) install --quiet --constraint constraints.txt torch
+	$(PIP) install --quiet --constraint constraints.txt --editable .
+	@touch $@
+
+.venv/.installed-test: .venv/.installed
+	$(PIP) install --quiet --constraint constraints.txt --editable '.[test]'
+	@touch $@

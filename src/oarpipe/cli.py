@@ -1,0 +1,229 @@
+"""The front door: `oarpipe VERB --flag …`, its flags read from the signature of the verb's function.
+
+A mistake that the user can mend is told in one line and exits with status 2; a mistake of ours
+keeps its traceback and exits with status 1.
+"""
+
+import argparse
+import errno
+import inspect
+import logging
+import os
+import sys
+import types
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any, NoReturn, Union, get_args, get_origin, get_type_hints
+
+from oarpipe import __version__
+from oarpipe.base.log import set_up_logging
+from oarpipe.base.shards import Shard
+from oarpipe.config.recipe import Recipe, read_recipe
+from oarpipe.errors import BadInput, OarpipeError, nearest
+from oarpipe.stages import VERBS
+from oarpipe.tools import TOOLS
+
+TABLE_OF = {verb: table for verbs in VERBS.values() for verb, table in verbs.items()}
+
+# What a keyword means wherever it appears, or (verb.keyword) for one verb.
+HELP = {
+    "arm": "recipe file of the sample set whose best setting is sought",
+    "book": "the book of recipes, such as config/config.yaml",
+    "dataset": "results folder of the dataset (made by `index`)",
+    "datasets": "results folders of the datasets (made by `index`)",
+    "evaluation": "results folders of the evaluation, one a seed (made by `evaluate`)",
+    "features": "results folder of the measuring network (made by `train_features`)",
+    "information": "results folders of the held-out likelihoods, one a seed (made by `information`)",
+    "init": "results folder of the model whose weights to start from",
+    "log": "file to write, besides standard error, what the command tells while it works",
+    "measured": "folder of the features of all sample sets (made by `features`)",
+    "model": "results folder of the model (made by `train` or `distill`)",
+    "models": "results folders of the models (made by `train` or `distill`)",
+    "orders": "results folders of the extracted orders (made by `extract` and `merge_orders`)",
+    "out": "folder to write the results into",
+    "recipe": "recipe file: one entry of a book, as Snakemake or `oarpipe show --recipe` writes it",
+    "samples": "results folders of the sample sets (made by `generate` and `merge_samples`)",
+    "searches": "results folders of the searches, one an arm (made by `search`)",
+    "seed": "seed to resolve the entry for; the book's first if left out",
+    "shard": "which share of the work to do: K-of-N, such as 3-of-8; all of it if left out",
+    "tokenizer": "results folder of the tokenizer (made by `train_tokenizer`)",
+    "tokenizers": "results folders of the tokenizers (made by `train_tokenizer`)",
+    "tokens": "results folder of the token store (made by `tokenize`)",
+    "report.features": "results folders of the measuring networks (made by `train_features`)",
+    "report.tokens": "results folders of the token stores (made by `tokenize`)",
+    "schema.out": "root of the clone whose generated files to renew; the working directory if left out",
+    "benchmark.out": "file to write the table into; printed alone if left out",
+    "show.recipe": "print the entry as a recipe file, ready for a stage's `--recipe`",
+    "words": "a table, or an entry (table.name); and overrides (key=value)",
+}
+
+# The machine's refusals: not a bug, and nothing that was finished is lost.
+MENDABLE = {
+    errno.ENOSPC: "the disk is full; free some space",
+    errno.EDQUOT: "the disk quota is used up; free some space",
+    errno.EACCES: "permission denied; make it accessible",
+    errno.EPERM: "permission denied; make it accessible",
+    errno.EROFS: "the file system is read-only; choose another place",
+    errno.EIO: "the disk could not be read or written; check it",
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command; returns its exit status."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    # Waiting threads that spin steal the cores of the jobs beside them.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    try:
+        return _run(words)
+    except OarpipeError as error:
+        return _refuse(str(error))
+    except OSError as error:
+        if error.errno not in MENDABLE:
+            return _confess()
+        where = error.filename or error.strerror
+        return _refuse(f"{where}: {MENDABLE[error.errno]}, then run the same command again")
+    except KeyboardInterrupt:
+        return _refuse("interrupted; the same command continues where it stopped", 130)
+    except Exception:
+        return _confess()
+
+
+def _run(words: list[str]) -> int:
+    if not words or words[0] in ("-h", "--help", "help"):
+        print(overview())
+        return 0
+    if words[0] in ("-V", "--version"):
+        print(f"oarpipe {__version__}")
+        return 0
+    verb = words[0].replace("-", "_")
+    function = command(verb)
+    given = vars(parser(verb, function).parse_intermixed_args(words[1:]))
+    log_file = given.pop("log", None)
+    positional = _convert_recipe(verb, function, given)
+    recipe = next((value for value in positional if isinstance(value, Recipe)), None)
+    if recipe is not None:
+        shard = f" shard {given['shard']}" if given.get("shard") else ""
+        set_up_logging(f"{verb} {recipe.name}, seed {recipe.seed}{shard}", log_file)
+    else:
+        set_up_logging()
+    function(*positional, **given)
+    return 0
+
+
+def _refuse(message: str, status: int = 2) -> int:
+    """The user's mistake: a line on standard error, and in the log file if there is one."""
+    print(f"oarpipe: {message}", file=sys.stderr)
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, logging.FileHandler):
+            handler.emit(logging.makeLogRecord({"msg": message, "levelno": logging.ERROR}))
+    return status
+
+
+def _confess() -> int:
+    """Our mistake: the traceback, wherever the command tells what it does."""
+    logging.getLogger("oarpipe").exception("this is a bug in oarpipe; please report what follows")
+    return 1
+
+
+def command(verb: str) -> Callable[..., None]:
+    """The function behind a verb; an unknown one is a `BadInput` with the nearest known."""
+    if verb in TABLE_OF:
+        return getattr(import_module(f"oarpipe.stages.{verb}"), verb)  # type: ignore[no-any-return]
+    if verb in TOOLS:
+        return getattr(import_module(f"oarpipe.tools.{verb}"), verb)  # type: ignore[no-any-return]
+    raise BadInput(f"no command '{verb}': {nearest(verb, [*TABLE_OF, *TOOLS])}")
+
+
+def overview() -> str:
+    """All verbs by stage, one line each."""
+    groups = {**{stage: list(verbs) for stage, verbs in VERBS.items()}, "tools": list(TOOLS)}
+    lines = [
+        "usage: oarpipe VERB --recipe FILE --INPUT DIR … --out DIR",
+        "",
+        "Images become tokens, a model learns them in any order, each image's own order is extracted,",
+        "the model is tuned on it, and what that was worth is measured. Snakemake runs the line; each",
+        "verb below is one of its rules, and can be run by hand.",
+    ]
+    for group, verbs in groups.items():
+        lines += ["", f"{group}:"]
+        lines += [f"  {verb:<17}{_first_line(command(verb))}" for verb in verbs]
+    return "\n".join(
+        [*lines, "", "`oarpipe VERB --help` says what a verb needs. Hyphens do for underscores."]
+    )
+
+
+def _first_line(function: Callable[..., None]) -> str:
+    return (inspect.getdoc(function) or "").partition("\n")[0]
+
+
+class _Parser(argparse.ArgumentParser):
+    """An argument parser whose complaint is one line."""
+
+    def error(self, message: str) -> NoReturn:
+        raise BadInput(f"{message}; see `{self.prog} --help`")
+
+
+def parser(verb: str, function: Callable[..., None]) -> argparse.ArgumentParser:
+    """The command line of one verb, from the names and types of its function's parameters."""
+    made = _Parser(
+        prog=f"oarpipe {verb}",
+        description=inspect.getdoc(function),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    hints = get_type_hints(function)
+    for parameter in inspect.signature(function).parameters.values():
+        _add(
+            made,
+            parameter,
+            hints[parameter.name],
+            HELP.get(f"{verb}.{parameter.name}") or HELP[parameter.name],
+        )
+    if verb in TABLE_OF:
+        made.add_argument("--log", type=Path, metavar="FILE", help=HELP["log"])
+    return made
+
+
+def _add(made: argparse.ArgumentParser, parameter: inspect.Parameter, hint: Any, text: str) -> None:
+    """One parameter as an argument: positional where it is so in Python, else a flag."""
+    name, is_needed = parameter.name, parameter.default is inspect.Parameter.empty
+    optional = get_origin(hint) in (Union, types.UnionType)
+    kind = next(arg for arg in get_args(hint) if arg is not type(None)) if optional else hint
+    if parameter.kind is inspect.Parameter.VAR_POSITIONAL:
+        made.add_argument(name, nargs="*", metavar="WORD", help=text)
+    elif get_origin(kind) is Recipe:
+        made.add_argument(f"--{name}", type=Path, metavar="FILE", required=True, help=text)
+    elif parameter.kind is not inspect.Parameter.KEYWORD_ONLY:
+        made.add_argument(name, type=kind, metavar=name.upper(), help=text)
+    elif kind is bool:
+        made.add_argument(f"--{name}", action="store_true", help=text)
+    elif get_origin(kind) is list:
+        default = [] if is_needed or parameter.default is None else list(parameter.default)
+        made.add_argument(
+            f"--{name}", type=Path, nargs="+", metavar="DIR", required=is_needed, default=default, help=text
+        )
+    elif kind is Shard:
+        made.add_argument(f"--{name}", type=_shard, metavar="K-of-N", required=is_needed, help=text)
+    else:
+        metavar = "FILE" if name == "arm" else "DIR" if kind is Path else "N"
+        made.add_argument(f"--{name}", type=kind, metavar=metavar, required=is_needed, help=text)
+
+
+def _shard(text: str) -> Shard:
+    try:
+        return Shard.parse(text)
+    except BadInput as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _convert_recipe(verb: str, function: Callable[..., None], given: dict[str, Any]) -> list[Any]:
+    """Takes the positional arguments out of `given`, the recipe file read and validated."""
+    positional: list[Any] = []
+    for parameter in inspect.signature(function).parameters.values():
+        if parameter.kind is inspect.Parameter.VAR_POSITIONAL:
+            positional += given.pop(parameter.name)
+        elif parameter.kind is not inspect.Parameter.KEYWORD_ONLY:
+            value = given.pop(parameter.name)
+            positional.append(read_recipe(value, TABLE_OF[verb]) if verb in TABLE_OF else value)
+    return positional

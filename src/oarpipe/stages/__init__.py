@@ -1,0 +1,15 @@
+"""One verb a file: `oarpipe.stages.<verb>.<verb>` is the rule `<verb>` and the command `oarpipe <verb>`.
+
+Stages are the only rooms that know paths. `VERBS` says, stage by stage, which verbs there are and
+which table of the book each takes its recipe from.
+"""
+
+VERBS: dict[str, dict[str, str]] = {
+    "data": {"index": "datasets", "train_features": "features"},
+    "tokens": {"train_tokenizer": "tokenizers", "tokenize": "tokens"},
+    "models": {"train": "models", "distill": "models"},
+    "orders": {"extract": "orders", "merge_orders": "orders"},
+    "samples": {"generate": "samples", "merge_samples": "samples", "search": "searches"},
+    "evaluation": {"features": "evaluations", "evaluate": "evaluations", "information": "information"},
+    "report": {"report": "reports"},
+}

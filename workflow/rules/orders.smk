@@ -1,0 +1,53 @@
+rule extract:
+    input:
+        recipe=recipe("orders"),
+        model=ingredient("orders", "model"),
+        tokens=ingredient("orders", "tokens"),
+    output:
+        receipt="results/{book}/seed-{seed}/orders/{name}/shards/{scatteritem}.json",
+    log:
+        "results/{book}/logs/extract/{name}.seed-{seed}.{scatteritem}.log",
+    benchmark:
+        "results/{book}/benchmarks/extract/{name}.seed-{seed}.{scatteritem}.tsv"
+    conda:
+        "../../envs/gpu.yaml"
+    threads: 1
+    resources:
+        gpu=1,
+        mem_mb=16000,
+        runtime=720,
+    params:
+        out=subpath(output.receipt, ancestor=2),
+    message:
+        "Extracting the orders {wildcards.name}, seed {wildcards.seed}, share {wildcards.scatteritem}"
+    shell:
+        "oarpipe extract --recipe {input.recipe} --model {input.model} --tokens {input.tokens}"
+        " --shard {wildcards.scatteritem} --out {params.out} --log {log}"
+
+
+rule merge_orders:
+    input:
+        recipe=recipe("orders"),
+        model=ingredient("orders", "model"),
+        tokens=ingredient("orders", "tokens"),
+        shards=gather.extract(
+            "results/{{book}}/seed-{{seed}}/orders/{{name}}/shards/{scatteritem}.json"
+        ),
+    output:
+        receipt="results/{book}/seed-{seed}/orders/{name}/receipt.json",
+    log:
+        "results/{book}/logs/merge_orders/{name}.seed-{seed}.log",
+    benchmark:
+        "results/{book}/benchmarks/merge_orders/{name}.seed-{seed}.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        mem_mb=16000,
+        runtime=120,
+    params:
+        out=subpath(output.receipt, parent=True),
+    message:
+        "Merging and checking the orders {wildcards.name}, seed {wildcards.seed}"
+    shell:
+        "oarpipe merge_orders --recipe {input.recipe} --model {input.model}"
+        " --tokens {input.tokens} --out {params.out} --log {log}"

@@ -1,0 +1,38 @@
+rule report:
+    input:
+        recipe=recipe("reports"),
+        evaluation=of_all_seeds("evaluation"),
+        information=of_all_seeds("information"),
+        datasets=of_all_seeds("datasets"),
+        features=of_all_seeds("features"),
+        tokenizers=of_all_seeds("tokenizers"),
+        tokens=of_all_seeds("tokens"),
+        models=of_all_seeds("models"),
+        orders=of_all_seeds("orders"),
+        samples=of_all_seeds("samples"),
+        searches=of_all_seeds("searches"),
+    output:
+        page="results/{book}/reports/{name}/report.html",
+        receipt="results/{book}/reports/{name}/receipt.json",
+    log:
+        "results/{book}/logs/report/{name}.log",
+    benchmark:
+        "results/{book}/benchmarks/report/{name}.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        mem_mb=8000,
+        runtime=60,
+    params:
+        out=subpath(output.receipt, parent=True),
+        information=optional("information"),
+        orders=optional("orders"),
+        searches=optional("searches"),
+    message:
+        "Writing the report {output.page}"
+    shell:
+        "oarpipe report --recipe {input.recipe} --evaluation {input.evaluation}"
+        " {params.information} --datasets {input.datasets} --features {input.features}"
+        " --tokenizers {input.tokenizers} --tokens {input.tokens} --models {input.models}"
+        " {params.orders} --samples {input.samples} {params.searches}"
+        " --out {params.out} --log {log}"

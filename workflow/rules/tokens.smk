@@ -1,0 +1,53 @@
+rule train_tokenizer:
+    input:
+        recipe=recipe("tokenizers"),
+        dataset=ingredient("tokenizers", "dataset"),
+        features=ingredient("tokenizers", "features"),
+    output:
+        receipt="results/{book}/seed-{seed}/tokenizers/{name}/receipt.json",
+    log:
+        "results/{book}/logs/train_tokenizer/{name}.seed-{seed}.log",
+    benchmark:
+        "results/{book}/benchmarks/train_tokenizer/{name}.seed-{seed}.tsv"
+    conda:
+        "../../envs/gpu.yaml"
+    threads: 2
+    resources:
+        gpu=1,
+        mem_mb=16000,
+        runtime=1440,
+    params:
+        out=subpath(output.receipt, parent=True),
+        features=optional("features"),
+    message:
+        "Training the tokenizer {wildcards.name}, seed {wildcards.seed}"
+    shell:
+        "oarpipe train_tokenizer --recipe {input.recipe} --dataset {input.dataset}"
+        " {params.features} --out {params.out} --log {log}"
+
+
+rule tokenize:
+    input:
+        recipe=recipe("tokens"),
+        dataset=ingredient("tokens", "dataset"),
+        tokenizer=ingredient("tokens", "tokenizer"),
+    output:
+        receipt="results/{book}/seed-{seed}/tokens/{name}/receipt.json",
+    log:
+        "results/{book}/logs/tokenize/{name}.seed-{seed}.log",
+    benchmark:
+        "results/{book}/benchmarks/tokenize/{name}.seed-{seed}.tsv"
+    conda:
+        "../../envs/gpu.yaml"
+    threads: 1
+    resources:
+        gpu=1,
+        mem_mb=16000,
+        runtime=720,
+    params:
+        out=subpath(output.receipt, parent=True),
+    message:
+        "Turning images into tokens {wildcards.name}, seed {wildcards.seed}"
+    shell:
+        "oarpipe tokenize --recipe {input.recipe} --dataset {input.dataset}"
+        " --tokenizer {input.tokenizer} --out {params.out} --log {log}"
