@@ -154,20 +154,26 @@ class Stage:
         stage.finish("model.safetensors", "model.yaml")
 
     `state` is a folder for resumable work, named by the fingerprint, so that work for another recipe
-    is never continued by mistake. `inputs` maps names to receipts, or to lists of them.
+    is never continued by mistake. `inputs` maps names to receipts, or to lists of them; `also` is
+    whatever else the result depends on.
     """
 
     def __init__(
-        self, recipe: Recipe[Any], out: Path, *, inputs: Mapping[str, Receipt | Sequence[Receipt]] | None = None
+        self,
+        recipe: Recipe[Any],
+        out: Path,
+        *,
+        inputs: Mapping[str, Receipt | Sequence[Receipt]] | None = None,
+        also: Mapping[str, Any] | None = None,
     ) -> None:
         self.recipe = recipe
         self.out = out
         self.inputs = {
-            (name if isinstance(given, Receipt) else f"{name}.{one.table}.{one.name}"): one.digest
+            (name if isinstance(given, Receipt) else f"{name}.{_listed(one)}"): one.digest
             for name, given in (inputs or {}).items()
             for one in ([given] if isinstance(given, Receipt) else given)
         }
-        meaning = {"recipe": recipe.meaning(), "inputs": self.inputs}
+        meaning = {"recipe": recipe.meaning(), "inputs": self.inputs, "also": dict(also or {})}
         self.fingerprint = hash_of(meaning)
         self.state = out / "state" / self.fingerprint[:16]
         self._clock = time.monotonic()
@@ -239,6 +245,12 @@ class Stage:
 def shard_receipt(out: Path, shard: Shard) -> Path:
     """Where the receipt of one shard lies."""
     return out / "shards" / f"{shard}.json"
+
+
+def _listed(receipt: Receipt) -> str:
+    """Tells apart the inputs of a list: a report reads many seeds, an evaluation many arms of a search."""
+    arm = "" if receipt.folder.name == receipt.name else f".{receipt.folder.name}"
+    return f"{receipt.table}.{receipt.name}{arm}.seed-{receipt.seed}"
 
 
 def _files(paths: Iterable[Path]) -> Iterable[Path]:

@@ -1,8 +1,8 @@
-"""Where images come from, and the in-pipeline network that measures them."""
+"""Where images come from, and the networks that measure them."""
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from oarpipe.config.base import Ref, Strict
 from oarpipe.config.training import TrainConfig
@@ -31,12 +31,33 @@ class FolderConfig(Strict):
 DatasetConfig = Annotated[DigitsConfig | FolderConfig, Field(discriminator="kind")]
 
 
-class FeaturesConfig(Strict):
+class ClassifierConfig(Strict):
     """A small classifier trained on the training split; its penultimate layer measures distances."""
 
-    kind: Literal["classifier"] = "classifier"
+    kind: Literal["classifier"]
     dataset: Annotated[str, Ref("datasets")] = Field(description="dataset it is trained on")
     channels: int = Field(32, ge=4, description="channels of the first convolution")
     dimensions: int = Field(64, ge=2, description="length of the feature vector")
     augment: bool = Field(True, description="small random shifts, rotations and scalings while training")
-    train: TrainConfig = TrainConfig(steps=600, batch=64, lr=2e-3, weight_decay=0.01)
+    train: TrainConfig = TrainConfig(steps=400, batch=64, lr=2e-3, weight_decay=0.01)
+
+    @model_validator(mode="after")
+    def _trains_plainly(self) -> "ClassifierConfig":
+        unused = {"microbatch": self.train.microbatch, "ema": self.train.ema, "compile": self.train.compile}
+        for key, value in unused.items():
+            if value:
+                raise ValueError(f"train.{key}: the feature classifier is trained without it; leave it out")
+        return self
+
+
+class InceptionConfig(Strict):
+    """The Inception network of 2015-12-05, whose distances are called FID and KID; trained by nobody here."""
+
+    kind: Literal["inception"]
+    weights: str = Field(
+        description="torch-fidelity's weights-inception-2015-12-05-6726825d.pth, downloaded beforehand"
+    )
+    sha256: str | None = Field(None, pattern="^[0-9a-f]{64}$", description="hash that the file must have")
+
+
+FeaturesConfig = Annotated[ClassifierConfig | InceptionConfig, Field(discriminator="kind")]

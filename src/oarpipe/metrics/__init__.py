@@ -1,0 +1,1 @@
+"""Distances between sets of images, paths of orders, and information in nats: numbers, no pictures."""

@@ -1,0 +1,208 @@
+"""Measures the features of many sample sets and of their reference, in one process.
+
+Every set lies in two files: `sets/NAME.npz` and, written after it, `sets/NAME.json` with what it was
+measured from. A set whose json names the same samples and network is not measured again, so a change
+in one arm measures that arm only.
+"""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from oarpipe.base.files import Receipt, Stage, checked, read_json, remove, sha256, write_json
+from oarpipe.base.log import log, progress
+from oarpipe.config.datasets import Split
+from oarpipe.config.outputs import EvaluationConfig
+from oarpipe.config.recipe import Recipe
+from oarpipe.errors import IncompleteData
+
+if TYPE_CHECKING:
+    from oarpipe.metrics.extractors import Extractor
+    from oarpipe.metrics.features import FeatureSet
+
+BATCH = 256  # images measured at once; no result depends on it
+OTHER: dict[Split, Split] = {"train": "test", "test": "train"}
+
+
+def features(
+    recipe: Recipe[EvaluationConfig],
+    *,
+    samples: list[Path] | None = None,
+    searches: list[Path] | None = None,
+    dataset: Path,
+    features: Path,
+    out: Path,
+) -> None:
+    """Features of every sample set, of the best set of every search, and of the reference images.
+
+    Makes `reference.*` (the recipe's split), `other.*` (the other split, whose distance to the
+    reference is the floor), `sets/` and `network.json`.
+    """
+    arms = [checked(path, "samples") for path in samples or []]
+    bests = [checked(path, "searches") for path in searches or []]
+    images, network = checked(dataset, "datasets"), checked(features, "features")
+    stage = Stage(
+        recipe,
+        out,
+        inputs={"samples": arms, "searches": bests, "dataset": images, "features": network},
+    )
+    if stage.is_done():
+        return
+    measuring = _Measuring(network, out)
+    measuring.images("reference", images, recipe.entry.split)
+    if recipe.entry.split in OTHER:
+        measuring.images("other", images, OTHER[recipe.entry.split])
+    facts = [_facts_of_samples(arm) for arm in arms] + [_facts_of_best(best, arms) for best in bests]
+    folders = [receipt.folder for receipt in [*arms, *bests]]
+    for one, folder in progress(list(zip(facts, folders, strict=True)), "features", unit="set"):
+        measuring.samples(one, folder)
+    measuring.sweep()
+    write_json(out / "network.json", _facts_of_network(network))
+    stage.finish("network.json", *measuring.made)
+
+
+class _Measuring:
+    """The folder of measured sets; the network is loaded when the first set needs it."""
+
+    def __init__(self, network: Receipt, out: Path) -> None:
+        self.made: list[str] = []
+        self._network = network
+        self._out = out
+        self._extractor: Extractor | None = None
+
+    def images(self, name: str, dataset: Receipt, split: Split) -> None:
+        """Measures a split of a dataset."""
+        from oarpipe.data.images import open_images
+
+        source = open_images(dataset)
+        rows = source.index.rows(split)
+        facts = {"dataset": dataset.name, "split": split, "count": len(rows), "digest": dataset.digest}
+
+        def measure_all() -> tuple["FeatureSet", dict[str, Any]]:
+            from oarpipe.metrics.features import measure
+
+            batches = (source.load(rows[i : i + BATCH]) for i in range(0, len(rows), BATCH))
+            return measure(self._load(), batches, labels=source.index.label[rows]), {}
+
+        self._once(name, facts, measure_all)
+
+    def samples(self, facts: dict[str, Any], folder: Path) -> None:
+        """Measures a sample set, and its mean step distance."""
+
+        def measure_all() -> tuple["FeatureSet", dict[str, Any]]:
+            from oarpipe.data.sample_store import SampleStore
+
+            return _measure_samples(self._load(), SampleStore.open(folder / "samples.zarr"))
+
+        self._once(f"sets/{set_name(facts)}", facts, measure_all)
+
+    def sweep(self) -> None:
+        """Removes sets that are no longer asked for."""
+        kept = {self._out / file for file in self.made}
+        for file in sorted((self._out / "sets").rglob("*")):
+            if file.is_file() and file not in kept:
+                remove(file)
+
+    def _once(
+        self, name: str, facts: dict[str, Any], measure_all: Callable[[], tuple["FeatureSet", dict[str, Any]]]
+    ) -> None:
+        self.made += [f"{name}.npz", f"{name}.json"]
+        file, described = self._out / f"{name}.npz", self._out / f"{name}.json"
+        origin = {"digest": facts["digest"], "network": self._network.digest, "split": facts.get("split")}
+        if _is_measured(file, described, origin):
+            known = read_json(described)
+            write_json(described, {**known, "facts": {**known["facts"], **facts}})
+            log.info("features of %s are already there", name)
+            return
+        measured, more = measure_all()
+        remove(described)
+        measured.write(file)
+        write_json(described, {"origin": origin, "sha256": sha256(file), "facts": {**facts, **more}})
+
+    def _load(self) -> "Extractor":
+        if self._extractor is None:
+            from oarpipe.base.devices import set_threads
+            from oarpipe.metrics.extractors import load_extractor
+
+            set_threads()
+            self._extractor = load_extractor(self._network)
+        return self._extractor
+
+
+def set_name(facts: dict[str, Any]) -> str:
+    """`any_random` for a sample set, `best/any_random` for the best setting of the search `best`."""
+    name = str(facts["name"])
+    return name if facts["search"] is None else f"{facts['search']}/{name}"
+
+
+def _is_measured(file: Path, described: Path, origin: dict[str, Any]) -> bool:
+    """Whether a set is there, whole, and measured from this."""
+    if not (file.is_file() and described.is_file()):
+        return False
+    try:
+        known = read_json(described)
+        return bool(known["origin"] == origin and known["sha256"] == sha256(file))
+    except (IncompleteData, KeyError, TypeError):
+        return False
+
+
+def _measure_samples(extractor: "Extractor", store: Any) -> tuple["FeatureSet", dict[str, Any]]:
+    import numpy as np
+    import torch
+
+    from oarpipe.metrics.features import measure
+    from oarpipe.metrics.paths import mean_step_distance
+
+    distances: list[np.ndarray] = []
+
+    def images() -> Iterator[np.ndarray]:
+        for batch in store.batches(BATCH):
+            orders = torch.from_numpy(batch["orders"].astype(np.int64))
+            distances.append(mean_step_distance(orders, store.grid).numpy())
+            yield batch["images"]
+
+    measured = measure(extractor, images(), labels=store.read("labels"))
+    distance = float(np.concatenate(distances).mean(dtype=np.float64))
+    return measured, {"count": store.count, "mean_step_distance": distance}
+
+
+def _facts_of_samples(receipt: Receipt) -> dict[str, Any]:
+    entry = receipt.recipe
+    return {
+        "table": "samples",
+        "name": receipt.name,
+        "search": None,
+        "model": entry["model"],
+        "setting": {"temperature": entry["temperature"], "guidance": entry["guidance"]["scale"]},
+        "digest": receipt.digest,
+        "fingerprint": receipt.fingerprint,
+    }
+
+
+def _facts_of_best(receipt: Receipt, arms: list[Receipt]) -> dict[str, Any]:
+    """The best setting of a searched arm; its model is that of the arm's plain set."""
+    found = read_json(receipt.folder / "search.json")
+    model = next((arm.recipe["model"] for arm in arms if arm.name == found["arm"]), None)
+    best = found["best"]
+    return {
+        "table": "searches",
+        "name": found["arm"],
+        "search": receipt.name,
+        "model": found.get("model", model),
+        "setting": {"temperature": best["temperature"], "guidance": best["guidance"]},
+        "digest": receipt.digest,
+        "fingerprint": receipt.fingerprint,
+    }
+
+
+def _facts_of_network(receipt: Receipt) -> dict[str, Any]:
+    """What the evaluation says of the network; a classifier's test accuracy is in its description."""
+    import yaml
+
+    description = yaml.safe_load((receipt.folder / f"{receipt.recipe['kind']}.yaml").read_text())
+    return {
+        "name": receipt.name,
+        "kind": receipt.recipe["kind"],
+        "digest": receipt.digest,
+        "test_accuracy": description.get("test_accuracy"),
+    }
