@@ -1,0 +1,157 @@
+"""Files are whole or absent; receipts prove what a stage made, and tell when it no longer holds."""
+
+import errno
+import json
+from pathlib import Path
+
+import pytest
+
+from oarpipe.base import files
+from oarpipe.base.files import (
+    DONE,
+    RECEIPT,
+    Stage,
+    checked,
+    read_receipt,
+    write_atomically,
+    write_json,
+    write_text,
+)
+from oarpipe.base.shards import Shard
+from oarpipe.config.datasets import DigitsConfig
+from oarpipe.config.recipe import Recipe
+from oarpipe.errors import FingerprintMismatch, IncompleteData
+
+
+def recipe(resolution: int = 24, name: str = "digits") -> Recipe[DigitsConfig]:
+    return Recipe("datasets", name, 0, DigitsConfig(kind="digits", resolution=resolution))
+
+
+def finish(out: Path, resolution: int = 24, text: str = "images") -> files.Receipt:
+    stage = Stage(recipe(resolution), out)
+    write_text(out / "data.txt", text)
+    return stage.finish("data.txt")
+
+
+def test_a_disk_that_fills_up_leaves_nothing_behind(tmp_path: Path) -> None:
+    def write(partial: Path) -> None:
+        partial.write_bytes(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(OSError, match="No space left"):
+        write_atomically(tmp_path / "new.bin", write)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_failed_write_keeps_the_old_file(tmp_path: Path) -> None:
+    write_text(tmp_path / "old.txt", "old")
+
+    def write(partial: Path) -> None:
+        partial.write_text("ne")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_atomically(tmp_path / "old.txt", write)
+    assert [file.name for file in tmp_path.iterdir()] == ["old.txt"]
+    assert (tmp_path / "old.txt").read_text() == "old"
+
+
+def test_a_full_disk_at_the_last_moment_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(files.os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        write_json(tmp_path / "new.json", {"a": 1})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_finished_stage_is_done_and_its_receipt_comes_back(tmp_path: Path) -> None:
+    first = finish(tmp_path)
+    text = (tmp_path / RECEIPT).read_text()
+    (tmp_path / RECEIPT).unlink()  # as Snakemake does before it runs a job
+    assert Stage(recipe(), tmp_path).is_done()
+    assert (tmp_path / RECEIPT).read_text() == text
+    assert read_receipt(tmp_path, "datasets").digest == first.digest
+
+
+def test_a_name_changes_no_fingerprint_but_an_option_does(tmp_path: Path) -> None:
+    finish(tmp_path)
+    assert Stage(recipe(name="other"), tmp_path).is_done()
+    assert not Stage(recipe(resolution=32), tmp_path).is_done()
+
+
+def test_other_inputs_are_other_work(tmp_path: Path) -> None:
+    a, b = finish(tmp_path / "a", text="a"), finish(tmp_path / "b", text="b")
+    stages = [Stage(recipe(), tmp_path / "c", inputs={"dataset": given}) for given in (a, b)]
+    assert stages[0].fingerprint != stages[1].fingerprint
+    assert stages[0].state != stages[1].state
+
+
+@pytest.mark.parametrize(("content", "words"), [("imagez", "damaged"), ("image", "5 bytes, expected 6")])
+def test_a_damaged_file_is_named_and_made_anew(tmp_path: Path, content: str, words: str) -> None:
+    finish(tmp_path)
+    (tmp_path / "data.txt").write_text(content)
+    assert not Stage(recipe(), tmp_path).is_done()
+    with pytest.raises(IncompleteData, match=rf"data\.txt.*{words}"):
+        checked(tmp_path, "datasets")
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    finish(tmp_path)
+    (tmp_path / "data.txt").unlink()
+    with pytest.raises(IncompleteData, match=r"data\.txt is missing"):
+        checked(tmp_path, "datasets")
+
+
+def test_an_unfinished_folder_is_no_input(tmp_path: Path) -> None:
+    with pytest.raises(IncompleteData, match="never finished"):
+        checked(tmp_path, "datasets")
+
+
+def test_a_receipt_of_another_table_or_version_is_refused(tmp_path: Path) -> None:
+    finish(tmp_path)
+    with pytest.raises(FingerprintMismatch, match="expected one of 'tokens'"):
+        checked(tmp_path, "tokens")
+    content = json.loads((tmp_path / RECEIPT).read_text())
+    write_json(tmp_path / RECEIPT, {**content, "format": 0})
+    with pytest.raises(FingerprintMismatch, match="format 0"):
+        checked(tmp_path, "datasets")
+    write_json(tmp_path / RECEIPT, {**content, "clock": 12})
+    with pytest.raises(IncompleteData, match="not a receipt"):
+        checked(tmp_path, "datasets")
+    (tmp_path / RECEIPT).write_text("{")
+    with pytest.raises(IncompleteData, match="broken"):
+        checked(tmp_path, "datasets")
+
+
+def test_equal_work_gives_an_equal_receipt(tmp_path: Path) -> None:
+    finish(tmp_path / "a")
+    finish(tmp_path / "b")
+    assert (tmp_path / "a" / RECEIPT).read_bytes() == (tmp_path / "b" / RECEIPT).read_bytes()
+    assert (tmp_path / "a" / RECEIPT).read_bytes() == (tmp_path / "a" / DONE).read_bytes()
+
+
+def test_finishing_clears_the_state_and_adds_up_the_shards_time(tmp_path: Path) -> None:
+    for index in (1, 2):
+        Stage(recipe(), tmp_path).finish_shard(Shard(index, 2))
+    stage = Stage(recipe(), tmp_path)
+    assert files.shard_receipt(tmp_path, Shard(2, 2)).is_file()
+    for run in stage.state.glob("*.run.json"):
+        write_json(run, {"seconds": 100.0})
+    write_text(tmp_path / "data.txt", "images")
+    stage.finish("data.txt")
+    assert not (tmp_path / "state").exists()
+    assert files.read_json(tmp_path / "run.json")["seconds"] == pytest.approx(200, abs=5)
+
+
+def test_a_folder_is_receipted_file_by_file(tmp_path: Path) -> None:
+    stage = Stage(recipe(), tmp_path)
+    write_text(tmp_path / "store" / "b" / "1", "one")
+    write_text(tmp_path / "store" / "a", "zero")
+    receipt = stage.finish("store")
+    assert list(receipt.files) == ["store/a", "store/b/1"]
+    write_text(tmp_path / "store" / "b" / "1", "two")
+    assert "store/b/1" in str(receipt.damage())
