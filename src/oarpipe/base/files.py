@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import platform
+import re
 import shutil
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -29,7 +30,11 @@ RUN = "run.json"
 
 
 def write_atomically(file: Path, write: Callable[[Path], None]) -> None:
-    """Calls `write` on a partial name beside `file`, then renames; on failure nothing is left."""
+    """Calls `write` on a partial name beside `file`, then renames; on failure nothing is left.
+
+    A refusal of the machine (disk full, no permission) is an `OSError` that names `file`, whichever
+    library met it.
+    """
     file.parent.mkdir(parents=True, exist_ok=True)
     partial = file.with_name(f"{file.name}.{os.getpid()}.partial")
     try:
@@ -38,9 +43,20 @@ def write_atomically(file: Path, write: Callable[[Path], None]) -> None:
             with partial.open("rb") as handle:
                 os.fsync(handle.fileno())
         os.replace(partial, file)
-    except BaseException:
+    except BaseException as error:
         remove(partial)
+        number = _error_number(error)
+        if number is not None:
+            raise OSError(number, os.strerror(number), str(file)) from error
         raise
+
+
+def _error_number(error: BaseException) -> int | None:
+    """The system's number of an error: Python's own, or from the text of a library written in Rust."""
+    if isinstance(error, OSError):
+        return error.errno
+    told = re.search(r"\(os error (\d+)\)", str(error))
+    return int(told[1]) if told else None
 
 
 def write_text(file: Path, text: str) -> None:

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from oarpipe.config.base import Ref, Strict
+from oarpipe.config.datasets import Split
 
 RuleName = Literal[
     "raster", "column", "zigzag", "diagonal", "spiral", "stride2", "multiscale", "fixed_random"
@@ -105,6 +106,7 @@ class OrdersConfig(Strict):
 
     model: Annotated[str, Ref("models")]
     tokens: Annotated[str, Ref("tokens")]
+    split: Split = Field("train", description="images to extract from")
     policy: PolicyConfig = GreedyConfig(select="greedy")
     batch: int = Field(64, ge=1, description="images walked together; fixed, so that shards do not matter")
     part: int = Field(512, ge=1, description="images a part file, the unit of resuming")

@@ -1,0 +1,66 @@
+"""Extraction of a token set: which rows are walked together, and the table their orders make."""
+
+import torch
+
+from oarpipe.base.noise import Stream
+from oarpipe.config.orders import FollowConfig, OrdersConfig
+from oarpipe.data.order_table import NO_CAPTION, OrderTable
+from oarpipe.data.token_store import TokenSet
+from oarpipe.decoding.protocol import Walk
+from oarpipe.decoding.walks import extract_orders
+from oarpipe.models.position_tokens import PositionTokens
+from oarpipe.orders.algebra import step_distances
+from oarpipe.orders.sources import Visits, build_source
+
+
+class OrderExtractor:
+    """Walks (sample, view) rows in fixed blocks, so that sharding and resuming change no bit."""
+
+    def __init__(
+        self,
+        model: PositionTokens,
+        tokens: TokenSet,
+        config: OrdersConfig,
+        seed: int,
+        provenance: dict[str, str],
+    ) -> None:
+        self.model, self.tokens, self.config, self.provenance = model, tokens, config, provenance
+        self.source = None
+        if isinstance(config.policy, FollowConfig):
+            self.source = build_source(config.policy.order, tokens.grid, seed, stream=Stream.VISIT)
+
+    def table(self, part: range) -> OrderTable:
+        """The orders of rows `sample_row * views + view` in `part`."""
+        size = self.config.batch
+        walks = [
+            self._walk(range(begin, min(begin + size, part.stop)))
+            for begin in range(part.start, part.stop, size)
+        ]
+        order = torch.cat([walk.order for walk in walks]).cpu()
+        score = torch.cat([walk.score for walk in walks]).cpu()
+        samples, views = self._rows(part)
+        return OrderTable(
+            sample_id=self.tokens.sample_ids[samples],
+            view=views.to(torch.uint8).numpy(),
+            caption=torch.full_like(views, NO_CAPTION, dtype=torch.int16).numpy(),
+            label=self.tokens.labels[samples],
+            order=order.to(torch.uint16).numpy(),
+            score=score.float().numpy(),
+            mean_step_distance=step_distances(order, self.tokens.grid).mean(dim=1).numpy(),
+            provenance=self.provenance,
+        )
+
+    def _walk(self, block: range) -> Walk:
+        device = next(self.model.parameters()).device
+        samples, views = self._rows(block)
+        codes = torch.from_numpy(self.tokens.tokens)[samples, views].long().to(device)
+        labels = torch.from_numpy(self.tokens.labels)[samples].long().to(device)
+        order = None
+        if self.source is not None:
+            ids = torch.from_numpy(self.tokens.sample_ids)[samples]
+            order = self.source(Visits(ids, views, labels, ids)).to(device)
+        return extract_orders(self.model, codes, labels, self.config.policy, order=order)
+
+    def _rows(self, block: range) -> tuple[torch.Tensor, torch.Tensor]:
+        rows = torch.arange(block.start, block.stop)
+        return rows // len(self.tokens.views), rows % len(self.tokens.views)

@@ -1,0 +1,110 @@
+"""Generation of a sample set: which samples are drawn together, and the images their codes make."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from oarpipe.base.noise import Stream
+from oarpipe.config.orders import FollowConfig
+from oarpipe.config.samples import SamplesConfig
+from oarpipe.decoding.protocol import Walk
+from oarpipe.decoding.walks import sample_tokens
+from oarpipe.errors import BadInput
+from oarpipe.models.position_tokens import PositionTokens
+from oarpipe.orders.sources import WrittenOrders, build_source
+from oarpipe.tokenizers.protocol import ImageTokenizer
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A block of samples, ready for a store: uint8 NHWC images and what they came from."""
+
+    images: np.ndarray
+    walk: Walk
+    labels: Tensor
+    samples: Tensor
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """The columns of a sample store."""
+        return {
+            "images": self.images,
+            "tokens": self.walk.tokens.cpu().numpy(),
+            "orders": self.walk.order.cpu().numpy(),
+            "scores": self.walk.score.float().cpu().numpy(),
+            "labels": self.labels.cpu().numpy(),
+            "seeds": self.samples.cpu().numpy(),
+        }
+
+
+class Generator:
+    """Draws samples in fixed blocks of ids, so that sharding and resuming change no bit.
+
+    The label of sample i is the i-th of the recipe's classes in turn, which balances them.
+    """
+
+    def __init__(
+        self,
+        model: PositionTokens,
+        tokenizer: ImageTokenizer,
+        config: SamplesConfig,
+        seed: int,
+        tables: Mapping[str, WrittenOrders] | None = None,
+    ) -> None:
+        self.model, self.tokenizer, self.config, self.seed = model, tokenizer, config, seed
+        self.classes = torch.tensor(_classes(config.classes, model.classes))
+        self.source = None
+        if isinstance(config.policy, FollowConfig):
+            order = config.policy.order
+            self.source = build_source(order, model.grid, seed, tables, stream=Stream.VISIT)
+
+    @property
+    def resolution(self) -> int:
+        """Side of the images, in pixels."""
+        blank = torch.zeros(1, self.model.grid.positions, dtype=torch.int64, device=_device(self.model))
+        return int(self.tokenizer.decode(blank, self.model.grid).shape[-1])
+
+    def draw(self, samples: range) -> Drawn:
+        """Samples of these ids, walked together."""
+        device = _device(self.model)
+        ids = torch.arange(samples.start, samples.stop)
+        labels = self.classes[ids % len(self.classes)]
+        walk = sample_tokens(
+            self.model,
+            labels.to(device),
+            self.config,
+            samples=ids.to(device),
+            seed=self.seed,
+            source=self.source,
+        )
+        images = self.tokenizer.decode(walk.tokens, self.model.grid)
+        return Drawn(images.permute(0, 2, 3, 1).cpu().numpy(), walk, labels, ids)
+
+    def blocks(self, samples: range) -> Iterator[Drawn]:
+        """`samples` in blocks of the recipe's batch size."""
+        for begin in range(samples.start, samples.stop, self.config.batch):
+            yield self.draw(range(begin, min(begin + self.config.batch, samples.stop)))
+
+
+def _device(model: PositionTokens) -> torch.device:
+    return next(model.parameters()).device
+
+
+def joined(blocks: Sequence[Drawn]) -> dict[str, np.ndarray]:
+    """The columns of several blocks, one after another."""
+    arrays = [block.arrays() for block in blocks]
+    return {name: np.concatenate([a[name] for a in arrays]) for name in arrays[0]}
+
+
+def _classes(wanted: list[int] | None, classes: int) -> list[int]:
+    if wanted is None:
+        return list(range(classes))
+    wrong = [c for c in wanted if not 0 <= c < classes]
+    if wrong or not wanted:
+        raise BadInput(
+            f"samples.classes: {wrong[0] if wrong else 'an empty list'} is no class of the model; "
+            f"its classes are 0..{classes - 1}"
+        )
+    return wanted

@@ -1,0 +1,56 @@
+"""The Python door: what a notebook needs, as stable as the command line."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int, UInt8
+from torch import Tensor
+
+from oarpipe.base.noise import Stream
+from oarpipe.config.orders import FollowConfig, GreedyConfig, PolicyConfig
+from oarpipe.config.samples import GuidanceConfig, SamplesConfig
+from oarpipe.decoding.walks import extract_orders, sample_tokens
+from oarpipe.models import load_model
+from oarpipe.models.position_tokens import PositionTokens
+from oarpipe.orders.sources import build_source
+from oarpipe.tokenizers import load_tokenizer
+from oarpipe.tokenizers.protocol import ImageTokenizer
+
+__all__ = ["Samples", "extract_orders", "generate", "load_model", "load_tokenizer"]
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Generated images, uint8 NCHW, and the walk that made them; tokens raster, the others by step."""
+
+    images: UInt8[Tensor, "B C H W"]
+    tokens: Int[Tensor, "B N"]
+    order: Int[Tensor, "B N"]
+    score: Float[Tensor, "B N"]
+
+
+def generate(
+    model: PositionTokens,
+    tokenizer: ImageTokenizer,
+    labels: Int[Tensor, " B"],
+    *,
+    policy: PolicyConfig | None = None,
+    guidance: float = 1.0,
+    temperature: float = 1.0,
+    seed: int = 0,
+) -> Samples:
+    """One image a label, greedily if no policy is given; the same seed gives the same images."""
+    config = SamplesConfig(
+        model="given",
+        count=len(labels),
+        policy=policy or GreedyConfig(select="greedy"),
+        temperature=temperature,
+        guidance=GuidanceConfig(scale=guidance),
+    )
+    source = None
+    if isinstance(config.policy, FollowConfig):
+        source = build_source(config.policy.order, model.grid, seed, stream=Stream.VISIT)
+    samples = torch.arange(len(labels), device=labels.device)
+    walk = sample_tokens(model, labels, config, samples=samples, seed=seed, source=source)
+    images = tokenizer.decode(walk.tokens, model.grid)
+    return Samples(images, walk.tokens, walk.order, walk.score)

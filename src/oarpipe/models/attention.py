@@ -1,0 +1,97 @@
+"""Rotary multi-head attention that leaves *who attends to whom* to its caller.
+
+A training forward is causal, a decoder has a cache: both pass an `attend` function and share the rest.
+"""
+
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from oarpipe.models.positions import rotate
+
+# q, k, v [B, H, S, d] -> [B, H, S, d]
+Attend = Callable[[Tensor, Tensor, Tensor], Tensor]
+EVERY_ROW = slice(None)
+
+
+def causal(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """Each row attends to itself and to the rows before it."""
+    return nn.functional.scaled_dot_product_attention(q, k, v, is_causal=True)
+
+
+class Attention(nn.Module):
+    """Fused q, k, v projection, rotation of q and k, output projection; no biases (RandAR)."""
+
+    def __init__(self, width: int, heads: int, dropout: float) -> None:
+        super().__init__()
+        self.heads = heads
+        self.wqkv = nn.Linear(width, 3 * width, bias=False)
+        self.wo = nn.Linear(width, width, bias=False)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(
+        self,
+        x: Float[Tensor, "B S D"],
+        rotation: Float[Tensor, "B S 1 F 2"],
+        attend: Attend,
+        keep: slice = EVERY_ROW,
+    ) -> Float[Tensor, "B R D"]:
+        batch, rows, width = x.shape
+        qkv = self.wqkv(x).view(batch, rows, 3 * self.heads, width // self.heads)  # [B, S, 3H, d]
+        qk = rotate(qkv[:, :, : 2 * self.heads], rotation)
+        q, k = qk.transpose(1, 2).chunk(2, dim=1)  # [B, H, S, d] each
+        v = qkv[:, :, 2 * self.heads :].transpose(1, 2)
+        heads = attend(q, k, v)[:, :, keep].transpose(1, 2).flatten(2)
+        return self.dropout(self.wo(heads))
+
+
+class SwiGLU(nn.Module):
+    """w2(silu(w1 x) * w3 x); the hidden width is 8/3 of the width, up to a multiple of 256 (RandAR)."""
+
+    def __init__(self, width: int, dropout: float) -> None:
+        super().__init__()
+        hidden = 256 * -(-int(2 / 3 * 4 * width) // 256)
+        self.w1 = nn.Linear(width, hidden, bias=False)
+        self.w3 = nn.Linear(width, hidden, bias=False)
+        self.w2 = nn.Linear(hidden, width, bias=False)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Float[Tensor, "B S D"]) -> Float[Tensor, "B S D"]:
+        return self.dropout(self.w2(nn.functional.silu(self.w1(x)) * self.w3(x)))
+
+
+class RMSNorm(nn.Module):
+    """x / rms(x) in float32 or wider, cast back, then times a learned weight."""
+
+    def __init__(self, width: int, eps: float = 1e-5) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(width))
+        self.eps = eps
+
+    def forward(self, x: Float[Tensor, "*S D"]) -> Float[Tensor, "*S D"]:
+        wide = x if x.dtype == torch.float64 else x.float()
+        return nn.functional.rms_norm(wide, (x.shape[-1],), eps=self.eps).to(x.dtype) * self.weight
+
+
+class Block(nn.Module):
+    """x + attention(norm(x)), then x + feed_forward(norm(x))."""
+
+    def __init__(self, width: int, heads: int, residual_dropout: float, ffn_dropout: float) -> None:
+        super().__init__()
+        self.attention = Attention(width, heads, residual_dropout)
+        self.feed_forward = SwiGLU(width, ffn_dropout)
+        self.attention_norm = RMSNorm(width)
+        self.ffn_norm = RMSNorm(width)
+
+    def forward(
+        self,
+        x: Float[Tensor, "B S D"],
+        rotation: Float[Tensor, "B S 1 F 2"],
+        attend: Attend,
+        keep: slice = EVERY_ROW,
+    ) -> Float[Tensor, "B R D"]:
+        """All rows are attended to; only the `keep` rows go on."""
+        x = x[:, keep] + self.attention(self.attention_norm(x), rotation, attend, keep)
+        return x + self.feed_forward(self.ffn_norm(x))

@@ -1,0 +1,156 @@
+"""Where orders come from: pure functions of who asks and when.
+
+Any-order training, raster training, distillation, annealing and every ablation differ only in the
+source; no model knows (HOUSE W1).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from oarpipe.base import noise
+from oarpipe.base.grid import Grid
+from oarpipe.base.schedules import start_share
+from oarpipe.config.orders import (
+    AnnealConfig,
+    ClassMeanConfig,
+    OrderConfig,
+    RandomConfig,
+    RuleConfig,
+    TableConfig,
+)
+from oarpipe.errors import BadInput, IncompleteData
+from oarpipe.orders.algebra import mean_order
+from oarpipe.orders.rules import rule_order
+
+
+@dataclass(frozen=True)
+class Visits:
+    """Who asks for orders: sample ids, views, labels, and a counter that is new at every visit."""
+
+    samples: Int[Tensor, " B"]
+    views: Int[Tensor, " B"]
+    labels: Int[Tensor, " B"]
+    counters: Int[Tensor, " B"]
+    epoch: float = 0.0
+
+
+class OrderSource(Protocol):
+    """Gives every visit its order."""
+
+    def __call__(self, visits: Visits) -> Int[Tensor, "B N"]: ...
+
+
+class WrittenOrders(Protocol):
+    """The columns of an order table that sources read."""
+
+    @property
+    def sample_id(self) -> np.ndarray: ...
+    @property
+    def view(self) -> np.ndarray: ...
+    @property
+    def label(self) -> np.ndarray: ...
+    @property
+    def order(self) -> np.ndarray: ...
+
+
+class Rule:
+    """One order for everybody."""
+
+    def __init__(self, order: Int[Tensor, " N"]) -> None:
+        self.order = order
+
+    def __call__(self, visits: Visits) -> Int[Tensor, "B N"]:
+        return self.order.to(visits.samples.device).expand(len(visits.samples), -1)
+
+
+class Random:
+    """A uniform permutation for every visit."""
+
+    def __init__(self, positions: int, seed: int, stream: noise.Stream) -> None:
+        self.positions, self.seed, self.stream = positions, seed, stream
+
+    def __call__(self, visits: Visits) -> Int[Tensor, "B N"]:
+        return noise.permutations(self.seed, self.stream, visits.counters, 0, self.positions)
+
+
+class Table:
+    """The order that an extraction wrote down for each sample and view."""
+
+    def __init__(self, name: str, written: WrittenOrders) -> None:
+        self.name = name
+        self.order = torch.as_tensor(written.order).long()
+        samples, views = torch.as_tensor(written.sample_id).long(), torch.as_tensor(written.view).long()
+        self._row = torch.full((int(samples.max()) + 1, int(views.max()) + 1), -1)
+        self._row[samples, views] = torch.arange(len(samples))
+
+    def __call__(self, visits: Visits) -> Int[Tensor, "B N"]:
+        samples, views = visits.samples.cpu(), visits.views.cpu()
+        known = (samples < self._row.shape[0]) & (views < self._row.shape[1])
+        rows = torch.where(known, self._row[samples * known, views * known], -1)
+        if (rows < 0).any():
+            first = int((rows < 0).nonzero()[0])
+            raise IncompleteData(
+                f"orders.{self.name}: no order for sample {int(samples[first])}, view {int(views[first])}; "
+                "was it extracted from another split or token store?"
+            )
+        return self.order[rows].to(visits.samples.device)
+
+
+class ClassMean:
+    """One order a class: the mean of the class's extracted orders."""
+
+    def __init__(self, name: str, written: WrittenOrders) -> None:
+        self.name = name
+        order, label = torch.as_tensor(written.order).long(), torch.as_tensor(written.label).long()
+        self.orders = {int(c): mean_order(order[label == c]) for c in label.unique()}
+
+    def __call__(self, visits: Visits) -> Int[Tensor, "B N"]:
+        missing = sorted({int(c) for c in visits.labels} - set(self.orders))
+        if missing:
+            raise BadInput(
+                f"orders.{self.name}: no extracted order of class {missing[0]}, so it has no mean order; "
+                f"classes with one: {', '.join(map(str, self.orders))}"
+            )
+        return torch.stack([self.orders[int(c)] for c in visits.labels]).to(visits.samples.device)
+
+
+class Anneal:
+    """Each visit draws the `start` order with a probability that falls over the epochs (paper §4.4)."""
+
+    def __init__(self, config: AnnealConfig, start: OrderSource, to: OrderSource, seed: int) -> None:
+        self.config, self.start, self.to, self.seed = config, start, to, seed
+
+    def __call__(self, visits: Visits) -> Int[Tensor, "B N"]:
+        share = start_share(self.config, visits.epoch)
+        takes_start = noise.uniform(self.seed, noise.Stream.ANNEAL, visits.counters) < share
+        return torch.where(takes_start[:, None], self.start(visits), self.to(visits))
+
+
+def build_source(
+    config: OrderConfig,
+    grid: Grid,
+    seed: int,
+    tables: Mapping[str, WrittenOrders] | None = None,
+    *,
+    stream: noise.Stream = noise.Stream.ORDER,
+) -> OrderSource:
+    """The source a recipe asks for; `tables` holds the order tables it names."""
+    tables = tables or {}
+    match config:
+        case RuleConfig():
+            return Rule(rule_order(config.name, grid, seed))
+        case RandomConfig():
+            return Random(grid.positions, seed, stream)
+        case TableConfig():
+            return Table(config.orders, tables[config.orders])
+        case ClassMeanConfig():
+            return ClassMean(config.orders, tables[config.orders])
+        case AnnealConfig():
+            start = build_source(config.start, grid, seed, tables, stream=stream)
+            return Anneal(config, start, build_source(config.to, grid, seed, tables, stream=stream), seed)

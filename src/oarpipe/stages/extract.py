@@ -1,0 +1,50 @@
+"""Writes down one order per image: the walk with the truth in hand (paper §4.3), part by part."""
+
+from pathlib import Path
+
+from oarpipe.base.files import Receipt, Stage, checked
+from oarpipe.base.log import log, progress
+from oarpipe.base.shards import Shard
+from oarpipe.config.orders import OrdersConfig
+from oarpipe.config.recipe import Recipe
+
+
+def extract(
+    recipe: Recipe[OrdersConfig], *, model: Path, tokens: Path, out: Path, shard: Shard | None = None
+) -> None:
+    """Extracts this shard's parts; those that are there already are kept, whoever made them."""
+    inputs = {"model": checked(model, "models"), "tokens": checked(tokens, "tokens")}
+    stage, shard = Stage(recipe, out, inputs=inputs), shard or Shard(1, 1)
+    if not stage.is_done():
+        _extract_parts(stage, inputs, shard)
+    stage.finish_shard(shard)
+
+
+def _extract_parts(stage: Stage, inputs: dict[str, Receipt], shard: Shard) -> None:
+    from oarpipe.base.devices import pick_device, set_threads
+    from oarpipe.data.order_table import part_name, part_ranges
+    from oarpipe.data.token_store import TokenStore
+    from oarpipe.decoding.extraction import OrderExtractor
+    from oarpipe.models import load_model
+
+    set_threads()
+    recipe = stage.recipe
+    entry: OrdersConfig = recipe.entry
+    tokens = TokenStore.open(inputs["tokens"].folder / "tokens.zarr").read().select(entry.split)
+    provenance = {
+        "fingerprint": stage.fingerprint,
+        "model": inputs["model"].digest,
+        "tokens": inputs["tokens"].digest,
+        "grid": f"{tokens.grid.height}x{tokens.grid.width}",
+        "policy": entry.policy.model_dump_json(),
+        "split": entry.split,
+    }
+    extractor = OrderExtractor(
+        load_model(inputs["model"].folder, pick_device()), tokens, entry, recipe.seed, provenance
+    )
+    mine = shard.of(part_ranges(len(tokens) * len(tokens.views), entry.part))
+    todo = [part for part in mine if not (stage.state / part_name(part.start, part.stop)).is_file()]
+    if len(todo) < len(mine):
+        log.info("%d of this shard's %d parts are there already", len(mine) - len(todo), len(mine))
+    for part in progress(todo, f"{recipe.table}/{recipe.name} {shard}", unit="part"):
+        extractor.table(part).write(stage.state / part_name(part.start, part.stop))

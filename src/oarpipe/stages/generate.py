@@ -1,0 +1,59 @@
+"""Generates images: the same walk without the truth (paper §4.5), shard by shard of the store."""
+
+from pathlib import Path
+
+from oarpipe.base.files import Receipt, Stage, checked
+from oarpipe.base.log import progress
+from oarpipe.base.shards import Shard
+from oarpipe.config.recipe import Recipe
+from oarpipe.config.samples import SamplesConfig
+
+
+def generate(
+    recipe: Recipe[SamplesConfig],
+    *,
+    model: Path,
+    tokenizer: Path,
+    orders: list[Path] | None = None,
+    out: Path,
+    shard: Shard | None = None,
+) -> None:
+    """Draws this shard's samples into the store; store shards that are there already are kept."""
+    network, images = checked(model, "models"), checked(tokenizer, "tokenizers")
+    tables = [checked(path, "orders") for path in orders or []]
+    stage = Stage(recipe, out, inputs={"model": network, "tokenizer": images, "orders": tables})
+    shard = shard or Shard(1, 1)
+    if not stage.is_done():
+        _generate_shards(stage, network, images, tables, shard)
+    stage.finish_shard(shard)
+
+
+def _generate_shards(
+    stage: Stage, model: Receipt, tokenizer: Receipt, tables: list[Receipt], shard: Shard
+) -> None:
+    from oarpipe.base.devices import pick_device, set_threads
+    from oarpipe.data.order_table import OrderTable
+    from oarpipe.data.sample_store import SampleStore
+    from oarpipe.data.sharded import unpublished
+    from oarpipe.decoding.generation import Generator, joined
+    from oarpipe.models import load_model
+    from oarpipe.tokenizers import load_tokenizer
+
+    set_threads()
+    recipe = stage.recipe
+    device = pick_device()
+    network = load_model(model.folder, device)
+    images = load_tokenizer(tokenizer.folder).to(device)
+    written = {table.name: OrderTable.read(table.folder / "orders.parquet") for table in tables}
+    generator = Generator(network, images, recipe.entry, recipe.seed, written)
+    store = SampleStore.create(
+        unpublished(stage.state / "samples.zarr", stage.out / "samples.zarr"),
+        count=recipe.entry.count,
+        resolution=generator.resolution,
+        grid=network.grid,
+        shard=recipe.entry.shard,
+    )
+    missing = set(store.missing())
+    todo = [i for i in shard.of(range(store.shards)) if i in missing]
+    for i in progress(todo, f"{recipe.table}/{recipe.name} {shard}", unit="shard"):
+        store.write_shard(i, **joined(list(generator.blocks(store.range_of(i)))))

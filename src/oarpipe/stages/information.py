@@ -1,0 +1,58 @@
+"""Held-out negative log-likelihood of models in given orders (paper Eqs. 3-5 compare such sums)."""
+
+from pathlib import Path
+from typing import Any
+
+from oarpipe.base.files import Stage, checked, write_json
+from oarpipe.base.log import progress
+from oarpipe.config.outputs import InformationConfig
+from oarpipe.config.recipe import Recipe
+
+
+def information(
+    recipe: Recipe[InformationConfig],
+    *,
+    models: list[Path],
+    tokens: Path,
+    orders: list[Path] | None = None,
+    out: Path,
+) -> None:
+    """Writes the NLL a token of every model in every order, with each sample's own."""
+    networks = [checked(path, "models") for path in models]
+    codes = checked(tokens, "tokens")
+    tables = [checked(path, "orders") for path in orders or []]
+    stage = Stage(recipe, out, inputs={"models": networks, "tokens": codes, "orders": tables})
+    if stage.is_done():
+        return
+    from oarpipe.base.devices import pick_device, set_threads
+    from oarpipe.base.noise import Stream
+    from oarpipe.data.order_table import OrderTable
+    from oarpipe.data.token_store import TokenStore
+    from oarpipe.models import load_model
+    from oarpipe.orders.sources import build_source
+    from oarpipe.training.objective import sample_nll
+
+    set_threads()
+    entry = recipe.entry
+    held_out = TokenStore.open(codes.folder / "tokens.zarr").read().select(entry.split)
+    written = {table.name: OrderTable.read(table.folder / "orders.parquet") for table in tables}
+    sources = {
+        name: build_source(order, held_out.grid, recipe.seed, written, stream=Stream.VISIT)
+        for name, order in entry.orders.items()
+    }
+    found: dict[str, Any] = {}
+    for network in progress(networks, f"information/{recipe.name}", unit="model"):
+        model = load_model(network.folder, pick_device())
+        rows = {name: sample_nll(model, held_out, source, entry.batch) for name, source in sources.items()}
+        found[network.name] = {
+            name: {"nll": float(row.mean()), "per_sample": [round(x, 6) for x in row.tolist()]}
+            for name, row in rows.items()
+        }
+    facts = {
+        "split": entry.split,
+        "count": len(held_out),
+        "positions": held_out.grid.positions,
+        "models": found,
+    }
+    write_json(out / "information.json", facts)
+    stage.finish("information.json")

@@ -1,0 +1,68 @@
+"""Trains a model: any-order, or on orders that a rule names; from scratch, or from another model."""
+
+from pathlib import Path
+
+from oarpipe.base.files import Stage, checked
+from oarpipe.config.models import ModelConfig
+from oarpipe.config.recipe import Recipe
+
+
+def train(recipe: Recipe[ModelConfig], *, tokens: Path, init: Path | None = None, out: Path) -> None:
+    """Trains on random or geometric orders; killed and run again, it goes on from its last checkpoint."""
+    fit_model(recipe, tokens=tokens, init=init, orders=[], out=out)
+
+
+def fit_model(
+    recipe: Recipe[ModelConfig], *, tokens: Path, init: Path | None, orders: list[Path], out: Path
+) -> None:
+    """What `train` and `distill` share: read, train, publish."""
+    receipts = {"tokens": checked(tokens, "tokens")}
+    if init is not None:
+        receipts["init"] = checked(init, "models")
+    tables = [checked(path, "orders") for path in orders]
+    stage = Stage(recipe, out, inputs={**receipts, "orders": tables})
+    if stage.is_done():
+        return
+    from oarpipe.base.devices import pick_device, set_threads
+    from oarpipe.data.batches import TokenBatches
+    from oarpipe.data.order_table import OrderTable
+    from oarpipe.data.token_store import TokenStore
+    from oarpipe.models import load_weights, save_model
+    from oarpipe.models.position_tokens import PositionTokens
+    from oarpipe.orders.sources import build_source
+    from oarpipe.training.loop import Run, fit
+    from oarpipe.training.objective import mean_nll
+
+    set_threads()
+    entry, seed = recipe.entry, recipe.seed
+    everything = TokenStore.open(receipts["tokens"].folder / "tokens.zarr").read()
+    layers, heads, width = entry.size
+    model = PositionTokens(
+        grid=everything.grid,
+        codebook=everything.codebook,
+        classes=len(everything.classes),
+        layers=layers,
+        heads=heads,
+        width=width,
+        token_dropout=entry.token_dropout,
+        residual_dropout=entry.residual_dropout,
+        ffn_dropout=entry.ffn_dropout,
+    )
+    model.initialise(seed)
+    if init is not None:
+        load_weights(model, receipts["init"].folder)
+    written = {table.name: OrderTable.read(table.folder / "orders.parquet") for table in tables}
+    held_out = everything.select("test")
+    run = Run(
+        name=f"{recipe.table}/{recipe.name}",
+        model=model.to(pick_device()),
+        batches=TokenBatches(everything.select("train"), batch=entry.train.batch, seed=seed),
+        source=build_source(entry.order, everything.grid, seed, written),
+        config=entry,
+        seed=seed,
+        metrics=out / "metrics.jsonl",
+        checkpoints=stage.state,
+        validate=(lambda m: mean_nll(m, held_out, seed)) if len(held_out) else None,
+    )
+    save_model(out, fit(run))
+    stage.finish("model.safetensors", "model.yaml")

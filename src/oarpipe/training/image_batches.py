@@ -1,0 +1,54 @@
+"""Shuffled batches of training images without state: a batch is a function of the seed and the step."""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from jaxtyping import Int64, UInt8
+from torch import Tensor
+
+from oarpipe.base.noise import Stream, permutations
+from oarpipe.errors import BadInput
+
+RESIDENT_BYTES = 2**29  # image sets up to this size are read once and stay in memory
+
+
+class ImageBatches:
+    """Batches of `batch` images; every image comes once an epoch, in an order drawn by noise.
+
+        batches = ImageBatches(source.load, source.index.rows("train"), batch=64, seed=0)
+        images = batches(0)      # uint8 [64, 3, H, W]
+    """
+
+    def __init__(
+        self, load: Callable[[np.ndarray], np.ndarray], ids: Int64[np.ndarray, " n"], *, batch: int, seed: int
+    ) -> None:
+        if len(ids) == 0:
+            raise BadInput("the dataset has no training images; check its `path` and `test_every`")
+        self._load = load
+        self._ids = ids
+        self._batch = batch
+        self._seed = seed
+        self._shuffles: dict[int, Tensor] = {}  # remembered, never needed: they can be drawn again
+        self._resident: np.ndarray | None = None
+        if load(ids[:1]).nbytes * len(ids) <= RESIDENT_BYTES:
+            self._resident = load(ids)
+
+    def __call__(self, step: int) -> UInt8[Tensor, "B 3 H W"]:
+        """The batch of `step` (from 0)."""
+        rows = self._rows(step).numpy()
+        images = self._load(self._ids[rows]) if self._resident is None else self._resident[rows]
+        return torch.from_numpy(images).permute(0, 3, 1, 2).contiguous()
+
+    def _rows(self, step: int) -> Int64[Tensor, " B"]:
+        visits = torch.arange(step * self._batch, (step + 1) * self._batch)
+        epochs = visits // len(self._ids)
+        first, last = int(epochs[0]), int(epochs[-1])
+        self._shuffles = {epoch: self._shuffle(epoch) for epoch in range(first, last + 1)}
+        shuffles = torch.stack(list(self._shuffles.values()))
+        return shuffles[epochs - first, visits % len(self._ids)]
+
+    def _shuffle(self, epoch: int) -> Tensor:
+        if epoch in self._shuffles:
+            return self._shuffles[epoch]
+        return permutations(self._seed, Stream.SHUFFLE, torch.tensor([epoch]), 0, len(self._ids))[0]

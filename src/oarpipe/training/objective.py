@@ -1,0 +1,43 @@
+"""What a step minimises: cross-entropy of the true codes, in the order that was asked for."""
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from oarpipe.base.noise import Stream
+from oarpipe.data.token_store import TokenSet
+from oarpipe.models.position_tokens import PositionTokens
+from oarpipe.orders.algebra import apply
+from oarpipe.orders.sources import OrderSource, Random, Visits
+
+
+def nll(
+    model: nn.Module, tokens: Int[Tensor, "B N"], order: Int[Tensor, "B N"], labels: Int[Tensor, " B"]
+) -> Float[Tensor, "B N"]:
+    """Negative log-likelihood of every code, nats, in step order."""
+    logits = model(tokens, order, labels)
+    losses = nn.functional.cross_entropy(logits.flatten(0, 1), apply(order, tokens).flatten(), reduction="none")
+    return losses.view(order.shape)
+
+
+@torch.inference_mode()
+def sample_nll(
+    model: PositionTokens, tokens: TokenSet, source: OrderSource, batch: int = 64
+) -> Float[Tensor, " n"]:
+    """Mean NLL a token of every sample's first view, nats, in the orders of `source`; dropout off."""
+    model.eval()
+    device = next(model.parameters()).device
+    rows = []
+    for begin in range(0, len(tokens), batch):
+        part = slice(begin, begin + batch)
+        samples = torch.from_numpy(tokens.sample_ids[part])
+        labels = torch.from_numpy(tokens.labels[part]).long()
+        order = source(Visits(samples, torch.zeros_like(samples), labels, samples))
+        codes = torch.from_numpy(tokens.tokens[part, 0]).long()
+        rows.append(nll(model, codes.to(device), order.to(device), labels.to(device)).mean(dim=1).cpu())
+    return torch.cat(rows)
+
+
+def mean_nll(model: PositionTokens, tokens: TokenSet, seed: int) -> float:
+    """Mean NLL a token in one random order a sample, the same at every call."""
+    return float(sample_nll(model, tokens, Random(tokens.grid.positions, seed, Stream.VISIT)).mean())
