@@ -17,7 +17,7 @@ import torch
 import yaml
 from jaxtyping import Float, UInt8
 from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from oarpipe.base.devices import pick_device
@@ -96,7 +96,7 @@ def load_extractor(receipt: Receipt, *, device: torch.device | None = None) -> E
         )
     network, description = load_classifier(folder)
     return Extractor(
-        _FromBytes(network),
+        FromBytes(network),
         name=receipt.name,
         kind="classifier",
         digest=receipt.digest,
@@ -119,7 +119,7 @@ def import_torch_fidelity(module: str = "") -> ModuleType:
             raise
         for name in [name for name in sys.modules if name.split(".")[0] == "torchvision"]:
             del sys.modules[name]
-        library = torch.library.Library("torchvision", "FRAGMENT")
+        library: Any = torch.library.Library("torchvision", "FRAGMENT")  # type: ignore[no-untyped-call]
         for operator in ("nms", "qnms"):
             library.define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
         _SCHEMAS.append(library)
@@ -129,8 +129,6 @@ def import_torch_fidelity(module: str = "") -> ModuleType:
 
 def save_inception(state: dict[str, Tensor], folder: Path, description: dict[str, Any]) -> None:
     """Writes Inception's weights in a form that needs no pickle, after trying them in the network."""
-    from safetensors.torch import save_file
-
     inception_network(state)
     tensors = {key: value.contiguous() for key, value in state.items()}
     write_atomically(folder / INCEPTION_WEIGHTS, lambda partial: save_file(tensors, partial))
@@ -152,7 +150,7 @@ def inception_network(state: dict[str, Tensor]) -> nn.Module:
     return network
 
 
-class _FromBytes(nn.Module):
+class FromBytes(nn.Module):
     """A classifier behind the door that torch-fidelity knocks at: uint8 images in."""
 
     def __init__(self, network: nn.Module) -> None:
@@ -180,7 +178,7 @@ def _register(name: str, network: Callable[[], nn.Module]) -> None:
     if name in registry.FEATURE_EXTRACTORS_REGISTRY:
         return
 
-    class Registered(registry.FeatureExtractorBase):  # type: ignore[name-defined,misc]  # untyped library
+    class Registered(registry.FeatureExtractorBase):  # type: ignore[misc]  # an untyped library's class
         def __init__(self, name: str, features_list: list[str], **options: Any) -> None:
             super().__init__(name, features_list)
             self.network = network()

@@ -40,7 +40,7 @@ class FeatureSet:
     def read(cls, file: Path) -> "FeatureSet":
         """The set of a file that `write` made; `IncompleteData` names one that is broken."""
         try:
-            with np.load(file, allow_pickle=False) as arrays:
+            with file.open("rb") as handle, np.load(handle, allow_pickle=False) as arrays:
                 return cls(arrays["features"], arrays["logits"], arrays["labels"])
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             raise IncompleteData(

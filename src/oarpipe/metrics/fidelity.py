@@ -44,7 +44,8 @@ class FrechetTo:
         product = self._root @ covariances @ self._root
         roots = torch.linalg.eigvalsh(product).clamp_min(0).sqrt().sum(dim=1)
         traces = covariances.diagonal(dim1=1, dim2=2).sum(dim=1)
-        return (means - self.mean).square().sum(dim=1) + self._trace + traces - 2 * roots
+        shifts = (means - self.mean).square().sum(dim=1)
+        return shifts + self._trace + traces - 2 * roots
 
 
 def kernel_distance(a: FeatureSet, b: FeatureSet, *, subsets: int, subset_size: int) -> float:
