@@ -174,7 +174,8 @@ def _read(file: Path) -> OrderTable:
     """Row group by row group into arrays made beforehand, so that no second copy is ever held."""
     with pq.ParquetFile(file, page_checksum_verification=True) as parquet:
         schema = parquet.schema_arrow
-        positions = schema.field("order").type.list_size
+        kind = schema.field("order").type
+        positions = kind.list_size if pa.types.is_fixed_size_list(kind) else 0
         if not schema.equals(_schema(positions)):
             raise ValueError(
                 f"expected the columns {', '.join(_schema(positions).names)}, got {schema.names}"

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from oarpipe.base.files import Stage, checked
+from oarpipe.base.files import Receipt, Stage, checked
 from oarpipe.config.recipe import Recipe
 from oarpipe.config.samples import SamplesConfig
 from oarpipe.errors import IncompleteData
@@ -17,7 +17,7 @@ def merge_samples(
     out: Path,
 ) -> None:
     """Moves the store that `generate` filled to `samples.zarr`; a missing shard is `IncompleteData`."""
-    inputs = {
+    inputs: dict[str, Receipt | list[Receipt]] = {
         "model": checked(model, "models"),
         "tokenizer": checked(tokenizer, "tokenizers"),
         "orders": [checked(path, "orders") for path in orders or []],
