@@ -61,6 +61,7 @@ HELP = {
 # The machine's refusals: not a bug, and nothing that was finished is lost.
 MENDABLE = {
     errno.ENOSPC: "the disk is full; free some space",
+    errno.EFBIG: "the file would be larger than the system allows; raise the limit (ulimit -f)",
     errno.EDQUOT: "the disk quota is used up; free some space",
     errno.EACCES: "permission denied; make it accessible",
     errno.EPERM: "permission denied; make it accessible",
@@ -81,8 +82,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         if error.errno not in MENDABLE:
             return _confess()
-        where = error.filename or error.strerror
-        return _refuse(f"{where}: {MENDABLE[error.errno]}, then run the same command again")
+        return _refuse(
+            f"{error.filename or words[0]}: {MENDABLE[error.errno]}, then run the same command again"
+        )
     except KeyboardInterrupt:
         return _refuse("interrupted; the same command continues where it stopped", 130)
     except Exception:
@@ -107,7 +109,11 @@ def _run(words: list[str]) -> int:
         set_up_logging(f"{verb} {recipe.name}, seed {recipe.seed}{shard}", log_file)
     else:
         set_up_logging()
-    function(*positional, **given)
+    try:
+        function(*positional, **given)
+    except OSError as error:
+        error.filename = error.filename or given.get("out")
+        raise
     return 0
 
 
@@ -181,6 +187,10 @@ def parser(verb: str, function: Callable[..., None]) -> argparse.ArgumentParser:
             HELP.get(f"{verb}.{parameter.name}") or HELP[parameter.name],
         )
     if verb in TABLE_OF:
+        made.epilog = (
+            f"The recipe is an entry of the table `{TABLE_OF[verb]}`, whose options config/README.md lists.\n"
+            "For a results folder, the receipt.json in it does as well."
+        )
         made.add_argument("--log", type=Path, metavar="FILE", help=HELP["log"])
     return made
 

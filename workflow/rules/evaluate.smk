@@ -33,10 +33,6 @@ rule evaluate:
     input:
         recipe=recipe("evaluations"),
         measured="results/{book}/seed-{seed}/evaluations/{name}/features/receipt.json",
-        samples=ingredient("evaluations", "samples"),
-        searches=ingredient("evaluations", "searches"),
-        dataset=ingredient("evaluations", "dataset"),
-        features=ingredient("evaluations", "features"),
     output:
         metrics="results/{book}/seed-{seed}/evaluations/{name}/metrics.json",
         receipt="results/{book}/seed-{seed}/evaluations/{name}/receipt.json",
@@ -52,14 +48,11 @@ rule evaluate:
         runtime=720,
     params:
         out=subpath(output.receipt, parent=True),
-        samples=optional("samples"),
-        searches=optional("searches"),
     message:
         "Computing the metrics of {wildcards.name}, seed {wildcards.seed}"
     shell:
         "oarpipe evaluate --recipe {input.recipe} --measured {input.measured}"
-        " {params.samples} {params.searches} --dataset {input.dataset}"
-        " --features {input.features} --out {params.out} --log {log}"
+        " --out {params.out} --log {log}"
 
 
 rule information:

@@ -61,7 +61,11 @@ def _error_number(error: BaseException) -> int | None:
 
 def write_text(file: Path, text: str) -> None:
     """`write_atomically` for text."""
-    write_atomically(file, lambda partial: partial.write_text(text) and None)
+
+    def write(partial: Path) -> None:
+        partial.write_text(text)
+
+    write_atomically(file, write)
 
 
 def write_json(file: Path, content: Any) -> None:
@@ -140,9 +144,13 @@ def read_receipt(path: Path, table: str | None = None) -> Receipt:
     try:
         receipt = Receipt(folder=folder, **content)
     except TypeError as error:
-        raise IncompleteData(f"{file}: not a receipt of oarpipe ({error}); delete it and run again") from error
+        raise IncompleteData(
+            f"{file}: not a receipt of oarpipe ({error}); delete it and run again"
+        ) from error
     if table is not None and receipt.table != table:
-        raise FingerprintMismatch(f"{folder}: holds {receipt.table}.{receipt.name}, expected one of '{table}'")
+        raise FingerprintMismatch(
+            f"{folder}: holds {receipt.table}.{receipt.name}, expected one of '{table}'"
+        )
     if receipt.format != FORMATS.get(receipt.table):
         raise FingerprintMismatch(
             f"{file}: written in format {receipt.format}, this oarpipe reads format "
@@ -245,7 +253,9 @@ class Stage:
 
     def _write_run(self, file: Path) -> None:
         """How long it took and on what: beside the receipt, never in it."""
-        parts = [read_json(part) for part in sorted(self.state.glob(f"*-of-*.{RUN}"))] if file.name == RUN else []
+        parts = (
+            [read_json(part) for part in sorted(self.state.glob(f"*-of-*.{RUN}"))] if file.name == RUN else []
+        )
         seconds = time.monotonic() - self._clock + sum(part["seconds"] for part in parts)
         facts = {
             "seconds": round(seconds, 3),

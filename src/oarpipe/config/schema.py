@@ -21,9 +21,9 @@ def book_schema() -> Json:
     It asks for no key, since `base:` and `like:` may supply any; what is missing is told when a book
     is read.
     """
-    adapters = [(table, "validation", TypeAdapter(annotation)) for table, annotation in TABLES.items()]
-    schemas, definitions = TypeAdapter.json_schemas(adapters)
-    entries = {table: _loosened(schemas[(table, "validation")]) for table in TABLES}  # type: ignore[index]
+    mode: Literal["validation"] = "validation"
+    schemas, definitions = TypeAdapter.json_schemas((t, mode, TypeAdapter(TABLES[t])) for t in TABLES)
+    entries = {table: _loosened(schemas[table, mode]) for table in TABLES}
     types_by_name = {name: _loosened(definition) for name, definition in definitions["$defs"].items()}
     for table in TABLES:
         for cls in option_classes(TABLES[table]):
@@ -83,8 +83,8 @@ def options_page() -> str:
         "",
         "A book is a YAML file with a `name:`, `seeds:` (default `[0]`) and the tables below; each table",
         "holds named entries, and an entry names its ingredients. `base: FILE` builds upon another book,",
-        "`like: NAME` takes over another entry's options, and an ingredient may be given in place of its name.",
-        "A key that is not on this page is an error that names the nearest one that is.",
+        "`like: NAME` takes over another entry's options, and an ingredient may be given in place of its",
+        "name. A key that is not on this page is an error that names the nearest one that is.",
         "`oarpipe show BOOK table.name` prints an entry with everything written out; `key=value` behind it",
         "tries a change.",
         "",

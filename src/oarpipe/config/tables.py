@@ -39,7 +39,7 @@ def validate_entry(table: str, name: str, raw: Any) -> tuple[Strict | None, list
 
 
 @cache
-def _adapter(table: str) -> TypeAdapter[Any]:
+def _adapter(table: str) -> Any:
     return TypeAdapter(TABLES[table])
 
 
@@ -84,8 +84,8 @@ def _explain(error: ValidationError, table: str, name: str, entry: Any) -> list[
             classes = [c for field in fields for c in option_classes(field)] or classes
         path = ".".join(where)
         if item["type"] == "extra_forbidden":
-            known = {field for c in classes for field in c.model_fields}
-            lines.append(f"{path}: unknown key, {nearest(str(location[-1]), known)}")
+            fields_here = {field for c in classes for field in c.model_fields}
+            lines.append(f"{path}: unknown key, {nearest(str(location[-1]), fields_here)}")
         elif item["type"] == "missing":
             lines.append(f"{path}: missing")
         elif item["type"] in ("union_tag_invalid", "union_tag_not_found"):

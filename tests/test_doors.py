@@ -1,0 +1,100 @@
+"""One verb, four spellings: rule = command = stage = function; inputs = flags = keywords."""
+
+import inspect
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from oarpipe.cli import TABLE_OF, command, parser
+from oarpipe.config.recipe import Recipe
+
+ROOT = Path(__file__).parent.parent
+README = ROOT / "README.md"
+
+# What a merge waits for, without reading it by name: the shards' own receipts.
+EDGES = {"shards"}
+
+
+def rules() -> dict[str, str]:
+    """The text of every rule of the workflow, by name."""
+    found: dict[str, str] = {}
+    for file in sorted((ROOT / "workflow" / "rules").glob("*.smk")):
+        for part in re.split(r"^rule ", file.read_text(), flags=re.MULTILINE)[1:]:
+            name, _, body = part.partition(":")
+            found[name] = body
+    return found
+
+
+def inputs_of(rule: str) -> set[str]:
+    """The names in a rule's `input:` section."""
+    section = re.search(r"^    input:\n((?:        .*\n)+)", rules()[rule], flags=re.MULTILINE)
+    assert section, rule
+    return set(re.findall(r"^        (\w+)=", section[1], flags=re.MULTILINE)) - EDGES
+
+
+def keywords_of(verb: str) -> set[str]:
+    """The names of a stage's parameters that say what it reads."""
+    return set(inspect.signature(command(verb)).parameters) - {"out", "shard"}
+
+
+def test_rules_and_verbs_are_the_same_words() -> None:
+    assert set(rules()) - {"common"} == set(TABLE_OF)
+
+
+@pytest.mark.parametrize("verb", TABLE_OF)
+def test_a_stage_is_the_function_that_its_file_is_named_after(verb: str) -> None:
+    function = command(verb)
+    assert (function.__module__, function.__name__) == (f"oarpipe.stages.{verb}", verb)
+    first = next(iter(inspect.signature(function).parameters.values()))
+    assert first.name == "recipe"
+    assert first.annotation is Recipe or "Recipe" in str(first.annotation)
+
+
+@pytest.mark.parametrize("verb", TABLE_OF)
+def test_a_rules_inputs_are_its_stages_keywords(verb: str) -> None:
+    assert inputs_of(verb) == keywords_of(verb)
+
+
+@pytest.mark.parametrize("verb", TABLE_OF)
+def test_a_rules_command_passes_every_input_and_no_other_flag(verb: str) -> None:
+    shell = rules()[verb].partition("    shell:\n")[2]
+    flags = set(re.findall(r"--(\w+) ", shell)) | set(re.findall(r"\{params\.(\w+)\}", shell))
+    assert flags - {"out", "log", "shard"} == inputs_of(verb)
+    assert ("shard" in flags) == ("shard" in inspect.signature(command(verb)).parameters)
+
+
+@pytest.mark.parametrize("verb", TABLE_OF)
+def test_every_flag_and_every_verb_is_explained(verb: str) -> None:
+    made = parser(verb, command(verb))
+    assert made.description
+    assert len(made.description.splitlines()[0]) <= 110
+    assert all(action.help for action in made._actions)
+
+
+def readme_commands() -> list[str]:
+    """The lines of the README's shell blocks that call our own commands, continuation lines joined."""
+    blocks = re.findall(
+        r"^```(?:bash|sh|console)?\n(.*?)^```", README.read_text(), flags=re.MULTILINE | re.DOTALL
+    )
+    lines = [line.strip() for block in blocks for line in block.replace("\\\n", " ").splitlines()]
+    lines = [line.removeprefix("$ ").partition("  #")[0].strip() for line in lines]
+    return [line for line in lines if re.match(r"(\.venv/bin/)?(oarpipe|make|snakemake)\b", line)]
+
+
+def test_every_command_in_the_readme_exists() -> None:
+    targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
+    for line in readme_commands():
+        program, *words = shlex.split(line, comments=True)
+        if program.endswith("oarpipe"):
+            if words and not words[0].startswith("-"):
+                parser(words[0].replace("-", "_"), command(words[0].replace("-", "_"))).parse_intermixed_args(
+                    [word for word in words[1:] if word not in ("-h", "--help")]
+                ) if "--help" not in words else None
+        elif program == "make":
+            assert {word for word in words if "=" not in word} <= targets, line
+        else:
+            for flag in ("--configfile", "--profile"):
+                if flag in words and "/" in words[words.index(flag) + 1]:
+                    assert (ROOT / words[words.index(flag) + 1]).exists(), line

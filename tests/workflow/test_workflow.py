@@ -1,0 +1,203 @@
+"""Snakemake around the stages: what it makes, in which order, and what a change makes anew.
+
+A stand-in for `oarpipe` answers within milliseconds: it checks the flags against the real command
+line and writes receipts whose content follows from what it read.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+TINY = ROOT / "tests" / "workflow" / "tiny.yaml"
+BIN = Path(sys.executable).parent
+
+STAND_IN = """#!{python} -S
+import hashlib, sys
+from pathlib import Path
+
+verb, flags = sys.argv[1], {{}}
+for word in sys.argv[2:]:
+    if word.startswith("--"):
+        words = flags.setdefault(word[2:], [])
+    else:
+        words.append(word)
+out, told = Path(flags.pop("out")[0]), Path(flags.pop("log")[0])
+shard = flags.pop("shard", None)
+told.write_text("done\\n")
+read = b"".join(Path(file).read_bytes() for files in flags.values() for file in files)
+receipt = out / "shards" / f"{{shard[0]}}.json" if shard else out / "receipt.json"
+names = {{"evaluate": "metrics.json", "information": "information.json", "report": "report.html"}}
+for file in [receipt, *([out / names[verb]] if verb in names else [])]:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(verb + hashlib.sha256(read).hexdigest())
+"""
+
+
+class Line:
+    """The workflow in a folder of its own, with the stand-in first on the path."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        stand_in = folder / "bin" / "oarpipe"
+        stand_in.parent.mkdir(parents=True)
+        stand_in.write_text(STAND_IN.format(python=sys.executable))
+        stand_in.chmod(0o755)
+
+    def snakemake(self, *words: str, book: Path = TINY) -> subprocess.CompletedProcess[str]:
+        command = [str(BIN / "snakemake"), "-s", str(ROOT / "Snakefile"), "-d", str(self.folder)]
+        path = f"{self.folder / 'bin'}:{BIN}:{os.environ['PATH']}"
+        return subprocess.run(
+            [*command, "--configfile", str(book), *words],
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=ROOT,
+            env={**os.environ, "PATH": path, "XDG_CACHE_HOME": str(self.folder / "cache")},
+        )
+
+    def jobs(self, *words: str, book: Path = TINY) -> Counter[str]:
+        """How many jobs of each rule a dry run announces."""
+        run = self.snakemake("-n", *words, book=book)
+        assert run.returncode == 0, run.stderr
+        rows = re.findall(r"^(\w+) +(\d+)$", run.stdout + run.stderr, flags=re.MULTILINE)
+        return Counter({rule: int(n) for rule, n in rows if rule not in ("total", "all", "everything")})
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Line]:
+    """The tiny line, carried out once by the stand-in."""
+    line = Line(tmp_path_factory.mktemp("line"))
+    run = line.snakemake("--cores", "2", "--profile", str(ROOT / "workflow/profiles/local"))
+    assert run.returncode == 0, run.stderr
+    yield line
+    shutil.rmtree(line.folder)
+
+
+EVERYTHING = {
+    **{"index": 1, "train_features": 1, "train_tokenizer": 1, "tokenize": 1, "train": 1, "distill": 2},
+    **{"extract": 2, "merge_orders": 1, "generate": 3, "merge_samples": 3, "search": 2},
+    **{"features": 1, "evaluate": 1, "information": 1, "report": 1},
+}
+
+
+def test_a_fresh_clone_announces_every_stage(tmp_path: Path) -> None:
+    assert Line(tmp_path).jobs() == EVERYTHING
+
+
+def test_a_finished_line_has_nothing_to_do(finished: Line) -> None:
+    run = finished.snakemake("-n")
+    assert "Nothing to be done" in run.stdout + run.stderr
+
+
+def test_a_changed_temperature_makes_anew_what_follows_and_nothing_before(finished: Line) -> None:
+    changed = finished.jobs("--config", "set=samples.mean_mean.temperature=0.9")
+    assert changed == {"generate": 1, "merge_samples": 1, "features": 1, "evaluate": 1, "report": 1}
+
+
+def test_a_changed_temperature_of_a_searched_arm_also_searches_anew(finished: Line) -> None:
+    changed = finished.jobs("--config", "set=samples.greedy_greedy.temperature=0.9")
+    assert changed == {
+        "generate": 1,
+        "merge_samples": 1,
+        "search": 1,
+        "features": 1,
+        "evaluate": 1,
+        "report": 1,
+    }
+
+
+def test_a_new_arm_is_one_entry(finished: Line, tmp_path: Path) -> None:
+    book = tmp_path / "more.yaml"
+    model = "{like: any, init: any, order: {kind: rule, name: raster}}"
+    book.write_text(f"base: {TINY}\nsamples:\n  new: {{like: any_random, model: {model}}}\n")
+    assert finished.jobs(book=book) == {
+        **{"train": 1, "generate": 1, "merge_samples": 1, "features": 1, "evaluate": 1, "report": 1}
+    }
+
+
+def test_a_touched_receipt_wakes_nobody(finished: Line) -> None:
+    for receipt in finished.folder.rglob("receipt.json"):
+        receipt.touch()
+    assert not finished.jobs()
+
+
+def test_another_number_of_shards_extracts_and_never_trains_first(finished: Line) -> None:
+    changed = finished.jobs("--set-scatter", "extract=4")
+    assert changed["extract"] == 4
+    assert not changed["train"]
+    assert not changed["tokenize"]
+
+
+def test_every_seed_has_its_own_line_but_shares_images_and_features(tmp_path: Path) -> None:
+    jobs = Line(tmp_path).jobs("--config", "set=seeds=[0,1,2]")
+    shared = {"index", "train_features", "report"}
+    assert jobs == {rule: n if rule in shared else 3 * n for rule, n in EVERYTHING.items()}
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["set=models.any.train.stepz=3"], "models.any.train.stepz: unknown key, did you mean 'steps'?"),
+        (["temperature=3"], "the only key is 'set'"),
+        (["set=nonsense"], "expected key=value"),
+    ],
+)
+def test_a_mistake_in_the_book_is_told_without_a_traceback(
+    words: list[str], says: str, tmp_path: Path
+) -> None:
+    run = Line(tmp_path).snakemake("-n", "--config", *words)
+    assert run.returncode != 0
+    assert says in run.stderr
+    assert "Traceback" not in run.stderr
+    assert not (tmp_path / "results").exists()
+
+
+def test_every_announced_command_is_one_that_oarpipe_understands(tmp_path: Path) -> None:
+    from oarpipe.cli import command, parser
+
+    run = Line(tmp_path).snakemake("-n", "-p", "--config", "set=seeds=[0,1]")
+    commands = re.findall(r"oarpipe (\w+) (.+)$", run.stdout + run.stderr, flags=re.MULTILINE)
+    assert len(commands) > 20
+    for verb, words in commands:
+        parser(verb, command(verb)).parse_args(words.split())
+
+
+def test_the_slurm_profile_is_found_from_the_root_of_a_clone(tmp_path: Path) -> None:
+    assert (ROOT / "slurm" / "partitions.yaml").is_file()
+    jobs = Line(tmp_path).jobs("--profile", "slurm")
+    assert (jobs["extract"], jobs["generate"]) == (32, 48)
+
+
+def test_spawned_jobs_read_the_same_book(tmp_path: Path) -> None:
+    """Slurm's jobs are Snakemakes of their own; Snakemake hands them the book and its changes."""
+    line = Line(tmp_path)
+    target = "results/tiny/seed-0/datasets/digits/receipt.json"
+    words = ["--config", "set=datasets.digits.resolution=32", "--cores", "1"]
+    first = line.snakemake(*words, target)
+    spawned = line.snakemake(*words, "--mode", "subprocess", "--force", target)
+    assert first.returncode == spawned.returncode == 0, first.stderr + spawned.stderr
+    recipes = list((tmp_path / "results/tiny/recipes/datasets").iterdir())
+    assert len(recipes) == 1
+    assert "resolution: 32" in recipes[0].read_text()
+
+
+def test_lint_and_snakefmt_find_nothing() -> None:
+    environment = {**os.environ, "XDG_CACHE_HOME": str(ROOT / ".snakemake" / "cache")}
+    words = [str(BIN / "snakemake"), "--lint", "--configfile", str(TINY)]
+    lint = subprocess.run(words, capture_output=True, text=True, check=False, cwd=ROOT, env=environment)
+    assert lint.returncode == 0, lint.stdout + lint.stderr
+    form = subprocess.run(
+        [str(BIN / "snakefmt"), "--check", "Snakefile", "workflow"],
+        capture_output=True,
+        check=False,
+        cwd=ROOT,
+    )
+    assert form.returncode == 0, form.stderr
