@@ -1,0 +1,1 @@
+"""Pages for people: what a book of recipes gave, as one self-contained HTML file."""

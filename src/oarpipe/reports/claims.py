@@ -1,0 +1,208 @@
+"""From paired differences to verdicts and sentences. Pure: plain numbers in, plain text out.
+
+Every comparison is asked so that a *negative* difference (left minus right, lower is better) speaks
+for the claim. The interval decides, never the estimate alone; with fewer than three seeds a verdict
+is about those seeds only.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from oarpipe.reports.intervals import SEEDS_NEEDED, Difference, Interval, Series, difference
+
+PLAIN = "plain"
+
+
+class Verdict(StrEnum):
+    """What the interval says of a claim."""
+
+    FOR = "for"
+    AGAINST = "against"
+    OPEN = "open"
+    UNMEASURED = "unmeasured"
+    NOT_RUN = "not-run"
+
+
+@dataclass(frozen=True)
+class Words:
+    """How a claim's verdicts are called while there are too few seeds for "holds"."""
+
+    good: str = "better"
+    bad: str = "worse"
+
+
+@dataclass(frozen=True)
+class Side:
+    """One side of a comparison: a name in the results, what it is in a sentence; `name` None: not run."""
+
+    name: str | None
+    phrase: str
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Left against right in one setting. `difference` is None where one of them was not measured."""
+
+    left: Side
+    right: Side
+    setting: str
+    measure: str
+    left_mean: float | None
+    right_mean: float | None
+    difference: Difference | None
+
+    @property
+    def verdict(self) -> Verdict:
+        """By the interval."""
+        if self.difference is None:
+            return Verdict.NOT_RUN
+        interval = self.difference.interval
+        if interval is None:
+            return Verdict.UNMEASURED
+        if not interval.excludes_zero():
+            return Verdict.OPEN
+        return Verdict.FOR if interval.high < 0 else Verdict.AGAINST
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """The seeds both sides were measured under."""
+        return tuple(self.difference.by_seed) if self.difference else ()
+
+    def sentence(self) -> str:
+        """What was compared and what came out, whatever it is."""
+        missing = [side.phrase for side in (self.left, self.right) if side.name is None]
+        if missing:
+            return f"Not run here: {' and '.join(f'“{phrase}”' for phrase in missing)}."
+        if self.difference is None:
+            return f"“{self.left.phrase}” and “{self.right.phrase}” were not both measured in this setting."
+        assert self.left_mean is not None
+        assert self.right_mean is not None
+        digits = 3 if self.measure == "NLL" else 2
+        pair = (
+            f"{capital(self.left.phrase)}: {self.measure} {number(self.left_mean, digits)}; "
+            f"{self.right.phrase}: {number(self.right_mean, digits)}."
+        )
+        return f"{pair} {difference_sentence(self.difference, digits)}"
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A claim, what the paper reports for it (None where it is this pipeline's own), and its comparisons."""
+
+    key: str
+    title: str
+    paper: str | None
+    comparisons: tuple[Comparison, ...]
+    words: Words = Words()
+
+    def verdict(self, setting: str = PLAIN) -> Verdict:
+        """For the claim only if every comparison made is; against it if any is."""
+        made = [c.verdict for c in self.comparisons if c.setting == setting]
+        made = [verdict for verdict in made if verdict is not Verdict.NOT_RUN]
+        for worst in (Verdict.AGAINST, Verdict.UNMEASURED, Verdict.OPEN):
+            if worst in made:
+                return worst
+        return Verdict.FOR if made else Verdict.NOT_RUN
+
+    def wording(self, verdict: Verdict, seeds: Sequence[int]) -> str:
+        """`holds`, or what may be said of fewer than three seeds."""
+        if verdict is Verdict.NOT_RUN:
+            return "not run"
+        if verdict is Verdict.UNMEASURED:
+            return "no interval was computed"
+        if len(seeds) >= SEEDS_NEEDED:
+            said = {Verdict.FOR: "holds", Verdict.AGAINST: "does not hold"}
+            return said.get(verdict, "not distinguishable")
+        where = "on this seed" if len(seeds) == 1 else f"on these {len(seeds)} seeds"
+        said = {Verdict.FOR: self.words.good, Verdict.AGAINST: self.words.bad}
+        return f"{where}: {said.get(verdict, 'not distinguishable')}"
+
+    def chip(self, setting: str = PLAIN) -> str:
+        """The verdict over all its comparisons in a setting, in words."""
+        seeds = [c.seeds for c in self.comparisons if c.setting == setting and c.seeds]
+        return self.wording(self.verdict(setting), min(seeds, key=len) if seeds else ())
+
+    @property
+    def settings(self) -> list[str]:
+        """The settings it was asked in, the plain one first."""
+        return list(dict.fromkeys(c.setting for c in self.comparisons))
+
+
+def compare(
+    left: Side,
+    right: Side,
+    values: Mapping[tuple[str, str], Series],
+    *,
+    setting: str = PLAIN,
+    measure: str = "FD",
+) -> Comparison:
+    """Looks both sides up among `values`, keyed by (name, setting), and takes the paired difference."""
+    a = values.get((left.name, setting)) if left.name else None
+    b = values.get((right.name, setting)) if right.name else None
+    found = difference(a, b) if a and b else None
+    if found is None or a is None or b is None:
+        return Comparison(left, right, setting, measure, None, None, None)
+    means = [sum(side[seed].point for seed in found.by_seed) / len(found.by_seed) for side in (a, b)]
+    return Comparison(left, right, setting, measure, means[0], means[1], found)
+
+
+def against(claims: Sequence[Claim]) -> list[str]:
+    """A sentence for each comparison whose interval contradicts a claim of the paper."""
+    found = []
+    for claim in claims:
+        for one in claim.comparisons:
+            if claim.paper is None or one.verdict is not Verdict.AGAINST or one.difference is None:
+                continue
+            assert one.difference.interval is not None
+            digits = 3 if one.measure == "NLL" else 2
+            gap, interval = one.difference.mean, one.difference.interval
+            seeds = "on this seed" if len(one.seeds) == 1 else f"over {len(one.seeds)} seeds"
+            setting = "" if one.setting == PLAIN else f", each at its best setting of search “{one.setting}”"
+            found.append(
+                f"“{capital(one.right.phrase)}” is ahead of “{one.left.phrase}” "
+                f"by {number(gap, digits)} {one.measure} "
+                f"(95 % interval {number(interval.low, digits)} to {number(interval.high, digits)}) "
+                f"{seeds}{setting}."
+            )
+    return found
+
+
+def difference_sentence(found: Difference, digits: int = 2) -> str:
+    """The difference, its interval, and what kind of interval it is."""
+    count = len(found.by_seed)
+    if count == 1:
+        (seed,) = found.by_seed
+        if found.over_images is None:
+            return f"Difference {signed(found.mean, digits)} on seed {seed}; no interval was computed."
+        shown = f"95 % interval {span(found.over_images, digits)} (images of seed {seed} resampled)"
+        return f"Difference {signed(found.mean, digits)}, {shown}."
+    each = ", ".join(signed(value, digits) for value in found.by_seed.values())
+    text = f"Mean difference over {count} seeds {signed(found.mean, digits)} ({each})"
+    if found.over_seeds is not None:
+        text += f", 95 % t-interval {span(found.over_seeds, digits)}"
+    if found.over_images is not None:
+        text += f"; images alone resampled, {span(found.over_images, digits)}"
+    return text + "."
+
+
+def number(value: float, digits: int) -> str:
+    """A number with a true minus sign."""
+    text = f"{value:.{digits}f}"
+    return text.replace("-", "−") if float(text) else text.lstrip("-")
+
+
+def signed(value: float, digits: int) -> str:
+    """A difference: always with its sign."""
+    text = number(value, digits)
+    return text if text.startswith("−") or not float(text) else f"+{text}"
+
+
+def span(interval: Interval, digits: int) -> str:
+    """`−1.70 to −1.32`."""
+    return f"{signed(interval.low, digits)} to {signed(interval.high, digits)}"
+
+
+def capital(phrase: str) -> str:
+    """The phrase as a sentence begins."""
+    return phrase[:1].upper() + phrase[1:]

@@ -1,0 +1,168 @@
+"""Charts as SVG that belongs to the page: its fonts, its text colour, no reference to anywhere else."""
+
+import io
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib
+import numpy as np
+from markupsafe import Markup, escape
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+# Placeholders in the drawing for what the page's theme decides.
+_TEXT, _RULE = "#010203", "#040506"
+_STYLE: dict[Any, Any] = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "oarpipe",
+    "text.parse_math": False,  # names are the user's: a dollar sign is a dollar sign
+    "font.size": 10,
+    "font.family": "sans-serif",
+    "text.color": _TEXT,
+    "axes.labelcolor": _TEXT,
+    "axes.edgecolor": _RULE,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "grid.color": _RULE,
+    "grid.linewidth": 0.6,
+    "xtick.color": _RULE,
+    "ytick.color": _RULE,
+    "xtick.labelcolor": _TEXT,
+    "ytick.labelcolor": _TEXT,
+    "legend.frameon": False,
+    "figure.facecolor": "none",
+    "axes.facecolor": "none",
+    "savefig.facecolor": "none",
+}
+
+
+@dataclass(frozen=True)
+class Line:
+    """One curve: its points, name and looks; `dash` is a matplotlib line style."""
+
+    label: str
+    x: Sequence[float]
+    y: Sequence[float]
+    colour: str
+    dash: str = "-"
+    marker: str = ""
+
+
+@dataclass(frozen=True)
+class Dot:
+    """One row of a dot chart: an estimate, its interval, and whether the dot is hollow."""
+
+    row: int
+    value: float
+    low: float
+    high: float
+    colour: str
+    hollow: bool = False
+
+
+def curves(
+    lines: Sequence[Line], *, x: str, y: str, alt: str, size: tuple[float, float] = (6.4, 3.4)
+) -> Markup:
+    """Curves with a legend below."""
+    with matplotlib.rc_context(_STYLE):
+        figure, axes = _figure(size)
+        for line in lines:
+            drawn = axes.plot(line.x, line.y, line.dash, color=line.colour, label=line.label, linewidth=1.6)
+            drawn[0].set_marker(line.marker or "None")
+            drawn[0].set_markersize(3.5)
+        axes.set_xlabel(x)
+        axes.set_ylabel(y)
+        if len(lines) > 1:
+            axes.legend(loc="upper left", bbox_to_anchor=(0, -0.2), ncols=2, fontsize=9, borderaxespad=0)
+        return _svg(figure, alt)
+
+
+def dots(
+    names: Sequence[str], rows: Sequence[Dot], *, x: str, alt: str, floor: float | None = None
+) -> Markup:
+    """A dot and its interval on each named row, top to bottom; `floor` is a line across all rows."""
+    with matplotlib.rc_context(_STYLE):
+        figure, axes = _figure((8.6, 0.34 * len(names) + 0.9))
+        for dot in rows:
+            axes.plot([dot.low, dot.high], [dot.row, dot.row], color=dot.colour, linewidth=2, alpha=0.55)
+            face = "white" if dot.hollow else dot.colour
+            axes.plot(dot.value, dot.row, "o", color=dot.colour, markerfacecolor=face, markersize=6.5)
+        if floor is not None:
+            axes.axvline(floor, color=_TEXT, linewidth=1, linestyle=(0, (4, 3)))
+        axes.set_yticks(range(len(names)), names)
+        axes.set_ylim(len(names) - 0.4, -0.6)
+        axes.set_xlim(left=0)
+        axes.tick_params(axis="y", length=0)
+        axes.grid(axis="y", visible=False)
+        axes.spines["left"].set_visible(False)
+        axes.set_xlabel(x)
+        return _svg(figure, alt)
+
+
+def histogram(
+    groups: Mapping[str, tuple[np.ndarray, str]], marks: Mapping[str, float], *, x: str, alt: str
+) -> Markup:
+    """Shares of each group's values in common bins; `marks` are named vertical lines."""
+    every = np.concatenate([values for values, _ in groups.values()])
+    bins = np.linspace(min([every.min(), *marks.values()]), max([every.max(), *marks.values()]) + 1e-6, 41)
+    with matplotlib.rc_context(_STYLE):
+        figure, axes = _figure((6.4, 3.2))
+        for label, (values, colour) in groups.items():
+            weights = np.full(len(values), 100 / len(values))
+            axes.hist(values, bins.tolist(), weights=weights, color=colour, alpha=0.75, label=label)
+        for label, value in marks.items():
+            axes.axvline(value, color=_TEXT, linewidth=1, linestyle=(0, (4, 3)))
+            axes.annotate(
+                label, (value, 1), (3, -2), xycoords=("data", "axes fraction"), textcoords="offset points",
+                va="top", fontsize=9,
+            )  # fmt: skip
+        axes.set_xlabel(x)
+        axes.set_ylabel("images, %")
+        if len(groups) > 1:
+            axes.legend(loc="upper center", fontsize=9)
+        return _svg(figure, alt)
+
+
+def band(groups: Mapping[str, tuple[np.ndarray, str]], *, x: str, y: str, alt: str) -> Markup:
+    """The mean over rows of each group's `[rows, steps]`, and the band of the middle 80 % of rows."""
+    with matplotlib.rc_context(_STYLE):
+        figure, axes = _figure((6.4, 3.2))
+        for label, (values, colour) in groups.items():
+            steps = np.arange(1, values.shape[1] + 1)
+            low, high = np.percentile(values, [10, 90], axis=0)
+            axes.fill_between(steps, low, high, color=colour, alpha=0.22, linewidth=0)
+            axes.plot(steps, values.mean(axis=0), color=colour, linewidth=1.8, label=label)
+        axes.set_xlabel(x)
+        axes.set_ylabel(y)
+        axes.set_xlim(1, max(values.shape[1] for values, _ in groups.values()))
+        if len(groups) > 1:
+            axes.legend(fontsize=9)
+        return _svg(figure, alt)
+
+
+def _figure(size: tuple[float, float]) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=size)
+    return figure, figure.add_subplot()
+
+
+def _svg(figure: Figure, alt: str) -> Markup:
+    """The drawing as an element of the page; what only a file of its own needs is left out."""
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", bbox_inches="tight", metadata={"Date": None, "Creator": None})
+    text = buffer.getvalue()
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<(metadata|style)[ >].*?</\1>", "", text, flags=re.DOTALL)
+    text = re.sub(r' xmlns(:\w+)?="[^"]*"', "", text)
+    text = re.sub(r'<g id="[^"]*">', "<g>", text)
+    text = re.sub(r"font-family: [^;\"]*; ?", "", text)
+    text = re.sub(r"\s+", " ", text)
+    text = text.replace(_TEXT, "currentColor").replace(_RULE, "var(--rule)")
+    text = text.replace("fill: #ffffff", "fill: var(--page)")
+    head, _, body = text.partition(">")
+    head = re.sub(r' (width|height)="[^"]*"', "", head)
+    width = figure.get_figwidth() * 96
+    return Markup(f'{head} role="img" aria-label="{escape(alt)}" style="max-width: {width:.0f}px">{body}')

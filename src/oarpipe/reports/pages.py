@@ -1,0 +1,143 @@
+"""The report page: all sections gathered, and set by the templates with every name escaped."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from oarpipe.base.files import Receipt
+from oarpipe.config.outputs import ReportConfig
+from oarpipe.reports.arms import colours
+from oarpipe.reports.claims import PLAIN, Claim, Comparison, against, capital, number, signed
+from oarpipe.reports.extractions import extractions, order_figures
+from oarpipe.reports.figures import Dot, dots
+from oarpipe.reports.intervals import SEEDS_NEEDED, Interval, Series, spread
+from oarpipe.reports.learning import reconstructions, training_curves
+from oarpipe.reports.paper import paper_claims
+from oarpipe.reports.pictures import pictures
+from oarpipe.reports.provenance import anchor, duration, everything_made, machines
+from oarpipe.reports.results import Results
+from oarpipe.reports.summary import summary
+from oarpipe.reports.tables import likelihood_series, likelihood_table, main_table, search_tables
+
+
+def render(config: ReportConfig, receipts: Mapping[str, Sequence[Receipt]]) -> str:
+    """The whole page as HTML that asks for nothing outside itself; `receipts` by table, over all seeds."""
+    results = Results(receipts)
+    likelihoods = likelihood_series(results)
+    random_order = _random_order(results)
+    by_random = {model: series for (model, order), series in likelihoods.items() if order == random_order}
+    claims = claims_by_base(results, by_random)
+    made = everything_made(results)
+    environment = Environment(
+        loader=PackageLoader("oarpipe.reports"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(signed=signed, number=number, duration=duration, capital=capital)
+    environment.globals.update(anchor=anchor)
+    arm_colours = colours(results.arms)
+    return environment.get_template("report.html.j2").render(
+        config=config,
+        summary=summary(results),
+        results=results,
+        facts=results.evaluations[results.seed],
+        colours=arm_colours,
+        table=main_table(results),
+        chart=distance_chart(results, arm_colours),
+        claims=claims,
+        against=[sentence for _, group in claims for sentence in against(group)],
+        strips=Strips(
+            [comparison for _, group in claims for claim in group for comparison in claim.comparisons]
+        ),
+        enough_seeds=len(results.seeds) >= SEEDS_NEEDED,
+        likelihoods=likelihood_table(results, likelihoods),
+        searches=search_tables(results),
+        pictures=pictures(results, config),
+        orders=order_figures(extractions(results)),
+        curves=training_curves(results, arm_colours),
+        tokenizers=reconstructions(results),
+        made=made,
+        machines=machines(made),
+        total=sum(one.seconds for one in made),
+        plain=PLAIN,
+    )
+
+
+def claims_by_base(results: Results, by_random: Mapping[str, Series]) -> list[tuple[str, list[Claim]]]:
+    """The paper's claims, asked anew for every any-order base that has arms."""
+    distances = {
+        (arm.name, setting): results.series(arm.name, setting, results.distance)
+        for arm in results.arms
+        for setting in results.settings
+    }
+    found = []
+    for base in dict.fromkeys(arm.base for arm in results.arms):
+        arms = [arm for arm in results.arms if arm.base == base]
+        claims = paper_claims(arms, distances, by_random, results.settings, results.distance)
+        found.append((base, claims))
+    return found
+
+
+def _random_order(results: Results) -> str | None:
+    """What the information recipe calls its random order."""
+    for recipe in results.recipes("information").values():
+        for name, source in recipe["orders"].items():
+            if source["kind"] == "random":
+                return str(name)
+    return None
+
+
+def distance_chart(results: Results, arm_colours: Mapping[str, str]) -> Markup:
+    """The Fréchet distance of every arm, filled dots plain, hollow ones at the best setting of a search."""
+    rows = []
+    for i, arm in enumerate(results.arms):
+        for setting in results.settings:
+            series = results.series(arm.name, setting, results.distance)
+            if series:
+                mean, deviation, interval = spread(series)
+                shown = Interval(mean - deviation, mean + deviation) if deviation is not None else interval
+                low, high = (shown.low, shown.high) if shown else (mean, mean)
+                rows.append(Dot(i, mean, low, high, arm_colours[arm.tuning.on], hollow=setting != PLAIN))
+    floors = [e["floor"].get(results.distance) for e in results.evaluations.values()]
+    known = [floor for floor in floors if floor is not None]
+    return dots(
+        [arm.phrase for arm in results.arms],
+        rows,
+        x=f"{results.distance}, lower is better",
+        floor=sum(known) / len(known) if known else None,
+        alt=f"{results.distance} of every arm with its interval; the numbers are in the table.",
+    )
+
+
+@dataclass(frozen=True)
+class Strip:
+    """Where a difference and its interval lie on a strip, in percent of its width; zero is the middle."""
+
+    low: float
+    high: float
+    mean: float
+
+
+class Strips:
+    """One scale for all differences of a measure, so that strips compare by eye."""
+
+    def __init__(self, comparisons: Sequence[Comparison]) -> None:
+        self._reach: dict[str, float] = {}
+        for one in comparisons:
+            if one.difference is not None:
+                interval = one.difference.interval or Interval(one.difference.mean, one.difference.mean)
+                reach = max(abs(interval.low), abs(interval.high), abs(one.difference.mean))
+                self._reach[one.measure] = max(self._reach.get(one.measure, 0.0), reach)
+
+    def of(self, one: Comparison) -> Strip | None:
+        """The strip of a comparison that was made."""
+        if one.difference is None:
+            return None
+        reach = self._reach[one.measure] or 1.0
+        interval = one.difference.interval or Interval(one.difference.mean, one.difference.mean)
+        low, high, mean = (50 + 48 * v / reach for v in (interval.low, interval.high, one.difference.mean))
+        return Strip(low, high, mean)

@@ -1,0 +1,69 @@
+"""What was run, in a paragraph of generated sentences."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from oarpipe.data.index import ImageIndex
+from oarpipe.data.token_store import TokenStore
+from oarpipe.reports.results import Results
+
+
+def summary(results: Results) -> list[str]:
+    """Sentences on the images, tokens, models, arms and seeds."""
+    said = [_images(results), _tokens(results), *_models(results), _arms(results), _seeds(results.seeds)]
+    return [sentence for sentence in said if sentence]
+
+
+def _images(results: Results) -> str:
+    receipt = results.receipts["datasets"][0]
+    index = ImageIndex.read(receipt.folder / "index.parquet")
+    kinds = {"digits": "scikit-learn’s handwritten digits", "folder": f"the image folder “{receipt.name}”"}
+    side = receipt.recipe["resolution"]
+    return (
+        f"Images: {kinds.get(receipt.recipe['kind'], receipt.name)}, {len(index):,} of them in "
+        f"{_count(len(index.classes), 'class', 'classes')} at {side}×{side} pixels, "
+        f"{len(index.rows('train')):,} for training and {len(index.rows('test')):,} held out."
+    )
+
+
+def _tokens(results: Results) -> str:
+    receipt = next((r for r in results.receipts["tokens"] if r.seed == results.seed), None)
+    if receipt is None:
+        return ""
+    store = TokenStore.open(receipt.folder / "tokens.zarr")
+    grid = f"{store.grid.height}×{store.grid.width} grid"
+    return f"Tokens: a {grid} an image, from a codebook of {store.codebook:,}."
+
+
+def _models(results: Results) -> list[str]:
+    models = results.recipes("models")
+    bases = {name: recipe for name, recipe in models.items() if recipe["init"] is None}
+    tuned = [recipe for recipe in models.values() if recipe["init"] is not None]
+    said = [f"{name}, {_size(recipe)}, {recipe['train']['steps']:,} steps" for name, recipe in bases.items()]
+    sentences = [f"Any-order base: {'; '.join(said)}." if said else ""]
+    if tuned:
+        steps = sorted({recipe["train"]["steps"] for recipe in tuned})
+        equal = f"{steps[0]:,} steps each" if len(steps) == 1 else f"{steps[0]:,} to {steps[-1]:,} steps"
+        sentences.append(f"Tuned from it: {_count(len(tuned), 'model', 'models')}, {equal}.")
+    return sentences
+
+
+def _size(recipe: Any) -> str:
+    given = [f"{recipe[key]} {key}" for key in ("layers", "heads", "width") if recipe.get(key) is not None]
+    return f"size “{recipe['preset']}”" + (f" with {', '.join(given)}" if given else "")
+
+
+def _arms(results: Results) -> str:
+    counts = sorted({recipe["count"] for recipe in results.recipes("samples").values()})
+    samples = f"{counts[0]:,}" if len(counts) == 1 else f"{counts[0]:,} to {counts[-1]:,}"
+    return f"Measured: {_count(len(results.arms), 'arm', 'arms')} of {samples} samples."
+
+
+def _seeds(seeds: Sequence[int]) -> str:
+    if len(seeds) == 1:
+        return f"One seed ({seeds[0]}), so nothing here speaks of other trainings."
+    return f"{len(seeds)} seeds ({', '.join(map(str, seeds))}): everything is trained anew for each."
+
+
+def _count(number: int, one: str, many: str) -> str:
+    return f"{number:,} {one if number == 1 else many}"
