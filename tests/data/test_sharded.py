@@ -1,5 +1,6 @@
 """Stores write whole shards, survive kills, and never read fill values for what is not there."""
 
+import errno
 import subprocess
 import sys
 from pathlib import Path
@@ -140,12 +141,29 @@ def test_processes_that_create_and_write_at_once_lose_nothing(tmp_path: Path) ->
     assert [found.name for found in tmp_path.iterdir()] == ["store.zarr"]
 
 
-def test_sweeping_removes_only_what_killed_writers_left(tmp_path: Path) -> None:
+def test_publishing_removes_only_what_killed_writers_left(tmp_path: Path) -> None:
+    clean, swept = full(tmp_path / "state" / "clean.zarr"), full(tmp_path / "state" / "swept.zarr")
+    (swept.file_of("codes", 0).with_name("0.1f2e.partial")).write_bytes(b"half")
+    for store in (clean, swept):
+        publish(store.path, tmp_path / store.path.name)
+    files = [
+        sorted(file.relative_to(tmp_path / name) for file in (tmp_path / name).rglob("*"))
+        for name in ("clean.zarr", "swept.zarr")
+    ]
+    assert files[0] == files[1]
+
+
+def test_a_full_disk_is_told_with_the_file_and_leaves_the_shard_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full_disk(*arguments: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
     store = full(tmp_path / "store.zarr")
-    before = sorted(store.path.rglob("*"))
-    (store.file_of("codes", 0).with_name("0.1f2e.partial")).write_bytes(b"half")
-    store.sweep()
-    assert sorted(store.path.rglob("*")) == before
+    monkeypatch.setattr("zarr.Array.__setitem__", full_disk)
+    with pytest.raises(OSError, match=r"No space left on device: .*store\.zarr/codes/c/1"):
+        store.write(1, values(store, 1))
+    assert store.missing() == [1]
 
 
 def test_publishing_replaces_the_old_folder_and_may_be_repeated(tmp_path: Path) -> None:

@@ -141,7 +141,7 @@ class OrderTable:
 
 
 def part_name(first: int, stop: int) -> str:
-    """The file of the part with rows `first..stop` of the (sample, view) pairs, `sample_row * A + view`."""
+    """The file of rows `first..stop`; row `i * A + a` is view `a` of the `i`-th sample of the split."""
     return f"orders-{first:09d}-{stop:09d}.parquet"
 
 

@@ -114,10 +114,6 @@ class SampleStore:
         """Writes ADM's sample file: `arr_0`, uint8 NHWC, the form its evaluator reads."""
         write_atomically(file, self._write_npz)
 
-    def sweep(self) -> None:
-        """Removes what killed writers left half-written; to be called before publishing."""
-        self._store.sweep()
-
     def _write_npz(self, file: Path) -> None:
         shape = (self.count, self.resolution, self.resolution, 3)
         header = {"descr": "|u1", "fortran_order": False, "shape": shape}

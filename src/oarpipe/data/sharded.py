@@ -129,8 +129,12 @@ class ShardedStore:
                 f"{name}: beyond {array.dtype}"
             )
             # Removed first: zarr merges a short last shard with what is there, which may be damaged.
-            self.file_of(name, i).unlink(missing_ok=True)
-            array[rows.start : rows.stop] = stored
+            file = self.file_of(name, i)
+            try:
+                file.unlink(missing_ok=True)
+                array[rows.start : rows.stop] = stored
+            except OSError as error:  # a full disk tells no name
+                raise OSError(error.errno, error.strerror, str(file)) from error
 
     def read(self, name: str, start: int = 0, stop: int | None = None) -> np.ndarray:
         """Rows `start..stop` of one array; `IncompleteData` names a missing or damaged shard."""
@@ -153,11 +157,6 @@ class ShardedStore:
                 ) from error
         return out
 
-    def sweep(self) -> None:
-        """Removes what killed writers left half-written, so that equal stores have equal files."""
-        for partial in self.path.rglob("*.partial"):
-            remove(partial)
-
     def _has(self, name: str, i: int) -> bool:
         file = self.file_of(name, i)
         return file.is_file() and file.stat().st_size > 0  # zarr reads an empty file as fill values, too
@@ -176,9 +175,11 @@ class ShardedStore:
 
 
 def publish(source: Path, target: Path) -> None:
-    """Moves a finished folder to its final name; after a kill in between, calling it again is right."""
+    """Moves a finished store to its final name; after a kill in between, calling it again is right."""
     moved = _moved(source)
     if source.exists():
+        for partial in source.rglob("*.partial"):  # left by killed writers; equal stores have equal files
+            remove(partial)
         moved.touch()
         remove(target)
         os.rename(source, target)
@@ -186,7 +187,7 @@ def publish(source: Path, target: Path) -> None:
 
 
 def unpublished(source: Path, target: Path) -> Path:
-    """Where the folder lies now: at `target` if `publish` has already moved it there."""
+    """Where the store lies now: at `target` if `publish` has already moved it there."""
     return target if not source.exists() and _moved(source).exists() and target.exists() else source
 
 

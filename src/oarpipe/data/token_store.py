@@ -146,9 +146,10 @@ class TokenStore:
                 raise BadInput(f"{self._store.path}: {name} {wrong[0]} in shard {i}, expected 0..{stop - 1}")
         self._store.write(i, {"tokens": tokens, "labels": labels, "sample_ids": sample_ids, "splits": splits})
 
-    def sample_ids(self) -> Int64[np.ndarray, " n"]:
-        """The sample of every row, without reading the tokens."""
-        return self._store.read("sample_ids")
+    def sample_ids(self, split: Split) -> Int64[np.ndarray, " n"]:
+        """The samples of a split's rows, in their order, without reading the tokens."""
+        ids, splits = self._store.read("sample_ids"), self._store.read("splits")
+        return ids if split == "all" else ids[splits == SPLITS.index(split)]
 
     def read(self) -> TokenSet:
         """Everything in memory; `IncompleteData` names a missing or damaged shard."""
@@ -163,7 +164,3 @@ class TokenStore:
             classes=self.classes,
             views=self.views,
         )
-
-    def sweep(self) -> None:
-        """Removes what killed writers left half-written; to be called before publishing."""
-        self._store.sweep()

@@ -17,11 +17,11 @@ def merge_orders(recipe: Recipe[OrdersConfig], *, model: Path, tokens: Path, out
     from oarpipe.data.order_table import OrderTable, part_name, part_ranges
     from oarpipe.data.token_store import TokenStore
 
-    tokens_of_split = TokenStore.open(inputs["tokens"].folder / "tokens.zarr").read().select(recipe.entry.split)
-    views = len(tokens_of_split.views)
+    store = TokenStore.open(inputs["tokens"].folder / "tokens.zarr")
+    samples, views = store.sample_ids(recipe.entry.split), len(store.views)
     parts = [
         stage.state / part_name(rows.start, rows.stop)
-        for rows in part_ranges(len(tokens_of_split) * views, recipe.entry.part)
+        for rows in part_ranges(len(samples) * views, recipe.entry.part)
     ]
     missing = [part.name for part in parts if not part.is_file()]
     if missing:
@@ -29,6 +29,6 @@ def merge_orders(recipe: Recipe[OrdersConfig], *, model: Path, tokens: Path, out
             f"{stage.state}: {len(missing)} of {len(parts)} parts are missing ({', '.join(missing[:5])}"
             f"{', ...' if len(missing) > 5 else ''}); run extract for every shard, then merge again"
         )
-    table = OrderTable.merge(parts, tokens_of_split.sample_ids, views)
+    table = OrderTable.merge(parts, samples, views)
     table.write(out / "orders.parquet")
     stage.finish("orders.parquet")

@@ -37,6 +37,5 @@ def merge_samples(
             f"{out}: {len(missing)} of {store.shards} shards are missing (samples {ranges}"
             f"{', ...' if len(missing) > 5 else ''}); run generate for every shard, then merge again"
         )
-    store.sweep()
     publish(filled, published)
     stage.finish("samples.zarr")

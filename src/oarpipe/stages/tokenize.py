@@ -41,7 +41,6 @@ def tokenize(recipe: Recipe[TokensConfig], *, dataset: Path, tokenizer: Path, ou
         shard=recipe.entry.shard,
     )
     _fill(store, images, network, batch=recipe.entry.batch)
-    store.sweep()
     publish(filled, published)
     stage.finish("tokens.zarr")
 
