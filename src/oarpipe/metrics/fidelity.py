@@ -36,13 +36,14 @@ class FrechetTo:
         self.mean = torch.from_numpy(reference.mean)
         values, vectors = torch.linalg.eigh(torch.from_numpy(reference.covariance))
         self._root = (vectors * values.clamp_min(0).sqrt()) @ vectors.T
-        self._trace = values.sum()
+        self._trace: torch.Tensor = values.sum()
 
     def __call__(
         self, means: Float64[torch.Tensor, "R D"], covariances: Float64[torch.Tensor, "R D D"]
     ) -> Float64[torch.Tensor, " R"]:
+        """The distances of R sets, given by their moments."""
         product = self._root @ covariances @ self._root
-        roots = torch.linalg.eigvalsh(product).clamp_min(0).sqrt().sum(dim=1)
+        roots: torch.Tensor = torch.linalg.eigvalsh(product).clamp_min(0).sqrt().sum(dim=1)
         traces = covariances.diagonal(dim1=1, dim2=2).sum(dim=1)
         shifts = (means - self.mean).square().sum(dim=1)
         return shifts + self._trace + traces - 2 * roots

@@ -19,7 +19,7 @@ def psnr(a: UInt8[Tensor, "B C H W"], b: UInt8[Tensor, "B C H W"]) -> Float[Tens
 def ssim(a: UInt8[Tensor, "B C H W"], b: UInt8[Tensor, "B C H W"]) -> Float[Tensor, " B"]:
     """Structural similarity of each pair, at most 1: the mean over channels and whole windows.
 
-    Images need 11 pixels a side.
+    Images of less than 11 pixels a side are seen through a smaller window, of the largest odd side that fits.
     """
     x, y = a.double(), b.double()
     mean_x, mean_y = _blur(x), _blur(y)
@@ -50,10 +50,13 @@ def _counts(tokens: Tensor, codebook: int) -> Tensor:
 
 def _blur(images: Tensor) -> Tensor:
     """The Gaussian mean of every window that lies wholly inside the image."""
-    distance = torch.arange(WINDOW, dtype=images.dtype, device=images.device) - WINDOW // 2
+    smallest = min(WINDOW, *images.shape[-2:])
+    side = smallest - 1 + smallest % 2
+    distance = torch.arange(side, dtype=images.dtype, device=images.device) - side // 2
     weights = torch.exp(-distance.square() / (2 * SIGMA**2))
     weights = weights / weights.sum()
     flat = images.flatten(0, 1)[:, None]  # [B*C 1 H W]
-    flat = F.conv2d(flat, weights.view(1, 1, 1, WINDOW))
-    flat = F.conv2d(flat, weights.view(1, 1, WINDOW, 1))
-    return flat.unflatten(0, images.shape[:2])[:, :, 0]
+    flat = F.conv2d(flat, weights.view(1, 1, 1, side))
+    flat = F.conv2d(flat, weights.view(1, 1, side, 1))
+    blurred: Tensor = flat.unflatten(0, images.shape[:2])
+    return blurred[:, :, 0]

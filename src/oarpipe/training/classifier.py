@@ -40,7 +40,7 @@ def train_classifier(
         with autocast(device, config.precision):
             loss = F.cross_entropy(network(images)[1].float(), labels)
         optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]  # torch's stub
+        loss.backward()
         norm = clip(network, config)
         optimizer.step()
         if step % config.log_every == 0 or step == config.steps - 1:
