@@ -50,7 +50,10 @@ class TokenBatches:
         """The batch of `step` (from 0)."""
         visits = torch.arange(step * self._batch, (step + 1) * self._batch)
         rows = self._rows(visits)
-        views = noise.bits(self._seed, noise.Stream.VIEW, visits) % self._tokens.shape[1]
+        num_views = self._tokens.shape[1]
+        views = torch.zeros_like(visits)
+        if num_views > 1:
+            views = noise.bits(self._seed, noise.Stream.VIEW, visits) % num_views
         return TokenBatch(
             tokens=self._tokens[rows, views].long(),
             labels=self._labels[rows].long(),
@@ -63,8 +66,7 @@ class TokenBatches:
         epochs = visits // self.size
         first, last = int(epochs[0]), int(epochs[-1])
         self._shuffles = {e: self._shuffle(e) for e in range(first, last + 1)}
-        shuffles = torch.stack([self._shuffles[e] for e in range(first, last + 1)])
-        return shuffles[epochs - first, visits % self.size]
+        return torch.cat([shuffle[visits[epochs == e] % self.size] for e, shuffle in self._shuffles.items()])
 
     def _shuffle(self, epoch: int) -> Tensor:
         if epoch in self._shuffles:
