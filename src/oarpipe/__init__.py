@@ -1,9 +1,9 @@
 """oarpipe: specialised-order autoregressive image generation.
 
-    model = oarpipe.load_model("results/digits/seed-0/models/any")
-    tokenizer = oarpipe.load_tokenizer("results/digits/seed-0/tokenizers/digits")
-    walk = oarpipe.extract_orders(model, tokens, labels)
-    samples = oarpipe.generate(model, tokenizer, labels, seed=0)
+model = oarpipe.load_model("results/digits/seed-0/models/any")
+tokenizer = oarpipe.load_tokenizer("results/digits/seed-0/tokenizers/digits")
+walk = oarpipe.extract_orders(model, tokens, labels)
+samples = oarpipe.generate(model, tokenizer, labels, seed=0)
 """
 
 from typing import TYPE_CHECKING, Any

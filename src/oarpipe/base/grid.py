@@ -31,6 +31,8 @@ class Grid:
 
     def distance(self, a: Int[Tensor, "*S"], b: Int[Tensor, "*S"]) -> Float[Tensor, "*S"]:
         """Euclidean distance between positions, in cells."""
-        rows = torch.div(a, self.width, rounding_mode="floor") - torch.div(b, self.width, rounding_mode="floor")
+        rows = torch.div(a, self.width, rounding_mode="floor") - torch.div(
+            b, self.width, rounding_mode="floor"
+        )
         columns = a % self.width - b % self.width
         return (rows.double() ** 2 + columns.double() ** 2).sqrt().float()

@@ -72,7 +72,8 @@ def normal(
 ) -> Float[Tensor, "*S"]:
     """Standard normal numbers, float64, by the inverse distribution."""
     u = uniform(seed, stream, sample, step, item).clamp_min(2.0**-54)
-    return torch.special.ndtri(u)
+    drawn: Tensor = torch.special.ndtri(u)
+    return drawn
 
 
 def gumbel(

@@ -330,6 +330,8 @@ def _model_misfits(book: Book) -> Iterable[str]:
                     f"models.{name}: trains on tokens.{model.tokens}, but orders.{table} "
                     f"was extracted from tokens.{orders.tokens}"
                 )
+            if orders.split == "test":
+                yield f"models.{name}: trains on the train split, but orders.{table} has the test split's"
 
 
 def _data_misfits(book: Book) -> Iterable[str]:
@@ -338,8 +340,7 @@ def _data_misfits(book: Book) -> Iterable[str]:
         model: Any = book.entry("models", entries.model)
         if model.tokens != entries.tokens:
             yield (
-                f"orders.{name}: extracts from tokens.{entries.tokens}, "
-                f"its model reads tokens.{model.tokens}"
+                f"orders.{name}: extracts from tokens.{entries.tokens}, its model reads tokens.{model.tokens}"
             )
     for name, entries in book.tables["tokens"].items():
         tokenizer: Any = book.entry("tokenizers", entries.tokenizer)
@@ -349,6 +350,14 @@ def _data_misfits(book: Book) -> Iterable[str]:
                 f"tokens.{name}: {dataset.resolution} pixels are no multiple of the "
                 f"{tokenizer.factor} pixels a token of tokenizers.{entries.tokenizer}"
             )
+    for name, entries in book.tables["information"].items():
+        for source in (s for s in entries.orders.values() if s.kind == "table"):
+            orders: Any = book.entry("orders", source.orders)
+            if orders.split not in ("all", entries.split):
+                yield (
+                    f"information.{name}: walks the {entries.split} split, but orders.{source.orders} "
+                    f"has the {orders.split} split's orders"
+                )
     for name, entries in book.tables["searches"].items():
         for evaluation_name, evaluation in book.tables["evaluations"].items():
             same = (entries.dataset, entries.split) == (evaluation.dataset, evaluation.split)  # type: ignore[attr-defined]

@@ -26,7 +26,9 @@ class SamplesConfig(Strict):
 
     model: Annotated[str, Ref("models")]
     count: int = Field(50_000, ge=1, description="images in all")
-    classes: list[int] | None = Field(None, description="classes to draw, in turn; null: every class, balanced")
+    classes: list[int] | None = Field(
+        None, description="classes to draw, in turn; null: every class, balanced"
+    )
     policy: PolicyConfig
     temperature: float = Field(1.0, gt=0)
     top_k: int | None = Field(None, ge=1, description="codes kept; null: all")

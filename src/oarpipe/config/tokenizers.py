@@ -1,6 +1,6 @@
 """Tokenizers (images to a grid of codes and back) and the token stores they fill."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -48,7 +48,7 @@ class VQGANAnatomy(Strict):
     normalise: bool = Field(True, description="l2-normalise codes and encodings before the look-up")
 
     @model_validator(mode="after")
-    def _factor_follows_from_the_levels(self) -> Self:
+    def _factor_follows_from_the_levels(self) -> "VQGANAnatomy":
         halved = 2 ** (len(self.multipliers) - 1)
         if self.stem == "strided" and self.factor != halved:
             raise ValueError(
@@ -70,7 +70,7 @@ class VQGANConfig(VQGANAnatomy):
     perceptual: float = Field(0.0, ge=0, description="weight of LPIPS; needs `perceptual_weights`")
     perceptual_weights: list[str] = Field(
         [],
-        description="files that hold, together, VGG16's `features.*` as torchvision names them and LPIPS' `lin*`",
+        description="files that hold VGG16's `features.*`, named as torchvision's, and LPIPS' `lin*`",
     )
     adversarial: AdversarialConfig | None = Field(None, description="null: no critic")
     augment: bool = Field(True, description="small random shifts, rotations and scalings while training")
@@ -79,9 +79,11 @@ class VQGANConfig(VQGANAnatomy):
     gate: GateConfig | None = Field(None, description="null: no gate")
 
     @model_validator(mode="after")
-    def _perceptual_loss_has_weights(self) -> Self:
+    def _perceptual_loss_has_weights(self) -> "VQGANConfig":
         if self.perceptual and not self.perceptual_weights:
-            raise ValueError("`perceptual` needs `perceptual_weights`, the files with VGG16's and LPIPS' weights")
+            raise ValueError(
+                "`perceptual` needs `perceptual_weights`, the files with VGG16's and LPIPS' weights"
+            )
         return self
 
     def anatomy(self) -> VQGANAnatomy:

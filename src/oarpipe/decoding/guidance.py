@@ -35,7 +35,9 @@ class GuidedEmission:
 class Guided:
     """Two decoders that commit the same tokens; `linear` scales by tokens filled: s = 1 + (scale - 1) k/N."""
 
-    def __init__(self, conditional: Decoder, unconditional: Decoder, config: GuidanceConfig, positions: int) -> None:
+    def __init__(
+        self, conditional: Decoder, unconditional: Decoder, config: GuidanceConfig, positions: int
+    ) -> None:
         self.conditional, self.unconditional = conditional, unconditional
         self.config, self.positions = config, positions
         self.filled = 0

@@ -1,7 +1,7 @@
 """What the walk is made of: a decoder knows, a policy goes, a reveal tells, a walk remembers."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -9,6 +9,7 @@ from torch import Tensor
 from oarpipe.base.grid import Grid
 
 
+@runtime_checkable
 class Emission(Protocol):
     """What may appear at the M positions a decoder was asked about."""
 
@@ -22,6 +23,7 @@ class Emission(Protocol):
         ...
 
 
+@runtime_checkable
 class Decoder(Protocol):
     """What the model knows of what was committed so far."""
 
@@ -44,6 +46,7 @@ class View:
     filled: int  # how many are filled
 
 
+@runtime_checkable
 class Policy(Protocol):
     """Where next."""
 
@@ -58,10 +61,13 @@ class Policy(Protocol):
         ...
 
 
+@runtime_checkable
 class Reveal(Protocol):
     """Which code appears."""
 
-    def __call__(self, positions: Int[Tensor, "B K"], logits: Float[Tensor, "B K V"]) -> Int[Tensor, "B K"]: ...
+    def __call__(
+        self, positions: Int[Tensor, "B K"], logits: Float[Tensor, "B K V"]
+    ) -> Int[Tensor, "B K"]: ...
 
 
 @dataclass(frozen=True)

@@ -56,4 +56,6 @@ class MaskedDecoder:
         asked, found = self.model.queries(positions), self.model.content(tokens)
         pairs = torch.stack([asked, found], dim=2).flatten(1, 2)
         self.x = torch.cat([self.x, pairs], dim=1)
-        self.turns = torch.cat([self.turns, self.model.rotation(positions).repeat_interleave(2, dim=1)], dim=1)
+        self.turns = torch.cat(
+            [self.turns, self.model.rotation(positions).repeat_interleave(2, dim=1)], dim=1
+        )

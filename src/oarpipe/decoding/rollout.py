@@ -8,7 +8,9 @@ from oarpipe.decoding.protocol import Decoder, Policy, Reveal, View, Walk
 
 
 @torch.inference_mode()
-def rollout(decoder: Decoder, policy: Policy, reveal: Reveal, grid: Grid, batch: int, device: torch.device) -> Walk:
+def rollout(
+    decoder: Decoder, policy: Policy, reveal: Reveal, grid: Grid, batch: int, device: torch.device
+) -> Walk:
     """Fills the grid of every sample: ask about open positions, choose some, see what appears there.
 
     The last open position is asked about too, for its code, though there is no choice left.

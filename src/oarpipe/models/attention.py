@@ -44,7 +44,8 @@ class Attention(nn.Module):
         q, k = qk.transpose(1, 2).chunk(2, dim=1)  # [B, H, S, d] each
         v = qkv[:, :, 2 * self.heads :].transpose(1, 2)
         heads = attend(q, k, v)[:, :, keep].transpose(1, 2).flatten(2)
-        return self.dropout(self.wo(heads))
+        mixed: Tensor = self.dropout(self.wo(heads))
+        return mixed
 
 
 class SwiGLU(nn.Module):
@@ -59,7 +60,8 @@ class SwiGLU(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Float[Tensor, "B S D"]) -> Float[Tensor, "B S D"]:
-        return self.dropout(self.w2(nn.functional.silu(self.w1(x)) * self.w3(x)))
+        gated: Tensor = self.dropout(self.w2(nn.functional.silu(self.w1(x)) * self.w3(x)))
+        return gated
 
 
 class RMSNorm(nn.Module):
@@ -93,5 +95,6 @@ class Block(nn.Module):
         keep: slice = EVERY_ROW,
     ) -> Float[Tensor, "B R D"]:
         """All rows are attended to; only the `keep` rows go on."""
-        x = x[:, keep] + self.attention(self.attention_norm(x), rotation, attend, keep)
-        return x + self.feed_forward(self.ffn_norm(x))
+        kept: Tensor = x[:, keep] + self.attention(self.attention_norm(x), rotation, attend, keep)
+        mixed: Tensor = kept + self.feed_forward(self.ffn_norm(kept))
+        return mixed

@@ -52,9 +52,7 @@ class PositionTokens(nn.Module):
         self.cls_embedding = ClassEmbedding(classes, width)
         self.tok_embeddings = nn.Embedding(codebook, width)
         self.tok_dropout = nn.Dropout(token_dropout)
-        self.layers = nn.ModuleList(
-            Block(width, heads, residual_dropout, ffn_dropout) for _ in range(layers)
-        )
+        self.layers = nn.ModuleList(Block(width, heads, residual_dropout, ffn_dropout) for _ in range(layers))
         self.norm = RMSNorm(width)
         self.output = nn.Linear(width, codebook, bias=False)
         self.register_buffer("rotary", rotary_table(grid, width // heads).float(), persistent=False)

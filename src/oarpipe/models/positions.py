@@ -21,7 +21,7 @@ def rotary_table(grid: Grid, head_width: int, base: float = 10000.0) -> Float[Te
     return torch.cat([torch.zeros_like(cells[:1]), cells])
 
 
-def rotate(x: Float[Tensor, "*S d"], rotation: Float[Tensor, "*R F 2"]) -> Float[Tensor, "*S d"]:
+def rotate(x: Float[Tensor, "*S d"], rotation: Float[Tensor, "*R F 2"]) -> Float[Tensor, "*T d"]:
     """Turns interleaved channel pairs (a, b) into (a cos - b sin, b cos + a sin), in float32 or wider."""
     pairs = torch.view_as_complex((x if x.dtype == torch.float64 else x.float()).unflatten(-1, (-1, 2)))
     turned = pairs * torch.view_as_complex(rotation)

@@ -41,7 +41,15 @@ def load_model(folder: str | Path, device: torch.device | str = "cpu") -> Positi
         if anatomy.pop("kind") != "position_tokens":
             raise ValueError("kind is not position_tokens")
         model = PositionTokens(grid=Grid(height, width), **anatomy)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError) as error:
+    except (
+        OSError,
+        UnicodeDecodeError,
+        yaml.YAMLError,
+        KeyError,
+        TypeError,
+        ValueError,
+        AttributeError,
+    ) as error:
         raise IncompleteData(f"{folder / ANATOMY}: not a model's description ({error})") from error
     load_weights(model, folder)
     return model.to(device).eval()

@@ -79,5 +79,7 @@ RULES: dict[str, Callable[[Grid], list[int]]] = {
 def rule_order(name: str, grid: Grid, seed: int) -> Int[Tensor, " N"]:
     """The order of a rule; `fixed_random` is one permutation drawn from `seed`."""
     if name == "fixed_random":
-        return noise.permutations(seed, noise.Stream.RULE, torch.zeros(1, dtype=torch.int64), 0, grid.positions)[0]
+        return noise.permutations(
+            seed, noise.Stream.RULE, torch.zeros(1, dtype=torch.int64), 0, grid.positions
+        )[0]
     return torch.tensor(RULES[name](grid))

@@ -6,7 +6,7 @@ source; no model knows (HOUSE W1).
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -40,12 +40,14 @@ class Visits:
     epoch: float = 0.0
 
 
+@runtime_checkable
 class OrderSource(Protocol):
     """Gives every visit its order."""
 
     def __call__(self, visits: Visits) -> Int[Tensor, "B N"]: ...
 
 
+@runtime_checkable
 class WrittenOrders(Protocol):
     """The columns of an order table that sources read."""
 

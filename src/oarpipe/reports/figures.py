@@ -164,5 +164,5 @@ def _svg(figure: Figure, alt: str) -> Markup:
     text = text.replace("fill: #ffffff", "fill: var(--page)")
     head, _, body = text.partition(">")
     head = re.sub(r' (width|height)="[^"]*"', "", head)
-    width = figure.get_figwidth() * 96
+    width = float(head.split('viewBox="0 0 ')[1].split()[0]) * 96 / 72
     return Markup(f'{head} role="img" aria-label="{escape(alt)}" style="max-width: {width:.0f}px">{body}')

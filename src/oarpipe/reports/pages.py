@@ -47,6 +47,7 @@ def render(config: ReportConfig, receipts: Mapping[str, Sequence[Receipt]]) -> s
         facts=results.evaluations[results.seed],
         colours=arm_colours,
         table=main_table(results),
+        headline_numbers={arm.name: headline_number(results, arm.name) for arm in results.arms},
         chart=distance_chart(results, arm_colours),
         claims=claims,
         against=[sentence for _, group in claims for sentence in against(group)],
@@ -89,6 +90,12 @@ def _random_order(results: Results) -> str | None:
             if source["kind"] == "random":
                 return str(name)
     return None
+
+
+def headline_number(results: Results, arm: str) -> str:
+    """The Fréchet distance of the pictures shown: of the first seed, in the plain setting."""
+    value = results.series(arm, PLAIN, results.distance).get(results.seed)
+    return f"{results.distance} {number(value.point, 2)}" if value else ""
 
 
 def distance_chart(results: Results, arm_colours: Mapping[str, str]) -> Markup:

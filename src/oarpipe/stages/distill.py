@@ -7,8 +7,6 @@ from oarpipe.config.recipe import Recipe
 from oarpipe.stages.train import fit_model
 
 
-def distill(
-    recipe: Recipe[ModelConfig], *, tokens: Path, init: Path, orders: list[Path], out: Path
-) -> None:
+def distill(recipe: Recipe[ModelConfig], *, tokens: Path, init: Path, orders: list[Path], out: Path) -> None:
     """Tunes `init` on extracted orders, annealed from random ones if the recipe says so (paper §4.4)."""
     fit_model(recipe, tokens=tokens, init=init, orders=orders, out=out)

@@ -38,7 +38,9 @@ def search(
     set_threads()
     metric, cells = _measure_grid(stage, arm_recipe, receipts, tables)
     best = min(cells, key=lambda cell: cell["value"])
-    log.info("%s: best at temperature %g, guidance %g", arm_recipe.name, best["temperature"], best["guidance"])
+    log.info(
+        "%s: best at temperature %g, guidance %g", arm_recipe.name, best["temperature"], best["guidance"]
+    )
     chosen = arm_recipe.entry.model_copy(update=_setting(arm_recipe.entry, best))
     _fill_store(stage, chosen, arm_recipe, receipts, tables)
     facts = {

@@ -1,5 +1,6 @@
 """The critic of a VQGAN: PatchGAN (Isola et al. 2017), one verdict for each patch of an image."""
 
+from itertools import pairwise
 from typing import NamedTuple
 
 from jaxtyping import Float
@@ -24,7 +25,7 @@ class PatchDiscriminator(nn.Module):
         super().__init__()
         widths = [channels * min(2**i, 8) for i in range(layers + 1)]
         blocks = [nn.Sequential(nn.Conv2d(3, channels, 4, stride=2, padding=1), nn.LeakyReLU(0.2))]
-        for i, (before, after) in enumerate(zip(widths, widths[1:], strict=False), start=1):
+        for i, (before, after) in enumerate(pairwise(widths), start=1):
             stride = 2 if i < layers else 1
             convolution = nn.Conv2d(before, after, 4, stride=stride, padding=1, bias=False)
             blocks.append(nn.Sequential(convolution, nn.BatchNorm2d(after), nn.LeakyReLU(0.2)))
@@ -44,7 +45,7 @@ class PatchDiscriminator(nn.Module):
 
 def smallest_side(layers: int) -> int:
     """The smallest image that still gets a verdict, in pixels a side."""
-    return 3 * 2**layers
+    return 3 << layers
 
 
 def _initialise(module: nn.Module) -> None:

@@ -37,7 +37,7 @@ def save_tokenizer(model: VQGAN, folder: Path, *, resolution: int, training: str
 
 
 def load_tokenizer(folder: Path) -> ImageTokenizer:
-    """The tokenizer of a folder, ready for use on the CPU; `IncompleteData` names a missing or damaged file."""
+    """A folder's tokenizer, ready for use on the CPU; `IncompleteData` names a missing or damaged file."""
     description = read_description(folder)
     file = folder / WEIGHTS
     try:
@@ -48,7 +48,9 @@ def load_tokenizer(folder: Path) -> ImageTokenizer:
     except (OSError, SafetensorError, RuntimeError) as error:
         raise IncompleteData(f"{file}: missing or damaged ({_line(error)}){_ADVICE}") from error
     except ValidationError as error:
-        raise IncompleteData(f"{folder / DESCRIPTION}: not a known anatomy ({_line(error)}){_ADVICE}") from error
+        raise IncompleteData(
+            f"{folder / DESCRIPTION}: not a known anatomy ({_line(error)}){_ADVICE}"
+        ) from error
     return model.eval().requires_grad_(False)
 
 

@@ -4,7 +4,7 @@ from typing import Literal
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from oarpipe.tokenizers.discriminator import Verdict
@@ -20,9 +20,7 @@ def pixel_loss(
     return distance(reconstructions, images)
 
 
-def critic_loss(
-    real: Float[Tensor, "B 1 h w"], fake: Float[Tensor, "B 1 h w"]
-) -> Float[Tensor, ""]:
+def critic_loss(real: Float[Tensor, "B 1 h w"], fake: Float[Tensor, "B 1 h w"]) -> Float[Tensor, ""]:
     """Half the hinge loss on real and reconstructed images."""
     return 0.5 * (F.relu(1.0 - real).mean() + F.relu(1.0 + fake).mean())
 
@@ -39,9 +37,10 @@ def feature_matching_loss(real: Verdict, fake: Verdict) -> Float[Tensor, ""]:
 
 
 def adaptive_weight(
-    reconstruction: Float[Tensor, ""], adversarial: Float[Tensor, ""], last_layer: nn.Parameter
+    reconstruction: Float[Tensor, ""], adversarial: Float[Tensor, ""], last_layer: Tensor
 ) -> Float[Tensor, ""]:
-    """|grad reconstruction| / (|grad adversarial| + 1e-4) at the decoder's last layer (Esser et al., Eq. 7)."""
+    """|grad reconstruction| / (|grad adversarial| + 1e-4) at the last layer (Esser et al. 2021, Eq. 7)."""
     (wanted,) = torch.autograd.grad(reconstruction, last_layer, retain_graph=True)
     (given,) = torch.autograd.grad(adversarial, last_layer, retain_graph=True)
-    return (wanted.norm() / (given.norm() + 1e-4)).clamp(0.0, MAX_ADAPTIVE_WEIGHT).detach()
+    ratio: Tensor = wanted.norm() / (given.norm() + 1e-4)
+    return ratio.clamp(0.0, MAX_ADAPTIVE_WEIGHT).detach()

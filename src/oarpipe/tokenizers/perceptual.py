@@ -39,7 +39,11 @@ class PerceptualDistance(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.features = nn.ModuleDict(
-            {str(at): nn.Conv2d(before, after, 3, padding=1) for stage in STAGES for at, before, after in stage}
+            {
+                str(at): nn.Conv2d(before, after, 3, padding=1)
+                for stage in STAGES
+                for at, before, after in stage
+            }
         )
         self.heads = nn.ModuleList(nn.Conv2d(stage[-1][2], 1, 1, bias=False) for stage in STAGES)
         self.register_buffer("shift", torch.tensor(SHIFT).view(1, 3, 1, 1), persistent=False)
@@ -74,9 +78,7 @@ def load_perceptual(files: list[Path]) -> PerceptualDistance:
     found: dict[str, Tensor] = {}
     for file in files:
         found |= _read(file)
-    state = {
-        _renamed(key): tensor for key, tensor in found.items() if not key.startswith("classifier.")
-    }
+    state = {_renamed(key): tensor for key, tensor in found.items() if not key.startswith("classifier.")}
     model = PerceptualDistance()
     try:
         model.load_state_dict(state)
@@ -110,4 +112,6 @@ def _renamed(key: str) -> str:
 
 
 def _unit(x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C H W"]:
-    return x / (x.square().sum(dim=1, keepdim=True).sqrt() + 1e-10)
+    length = torch.linalg.vector_norm(x, dim=1, keepdim=True)  # its gradient at zero is zero
+    unit: Tensor = x / (length + 1e-10)
+    return unit

@@ -74,49 +74,48 @@ class CodeCare(nn.Module):
     """
 
     idle: Tensor
-    is_started: Tensor
+    revived: Tensor
 
     def __init__(self, codebook: int, *, revive_after: int | None) -> None:
         super().__init__()
         self.revive_after = revive_after
-        self.register_buffer("idle", torch.zeros(codebook, dtype=torch.int64))
-        self.register_buffer("is_started", torch.zeros((), dtype=torch.bool))
+        self.register_buffer("idle", torch.zeros(codebook, dtype=torch.int64))  # steps without use
+        self.register_buffer("revived", torch.zeros((), dtype=torch.int64))
 
     @torch.no_grad()
     def start(self, quantizer: VectorQuantizer, encodings: Float[Tensor, "B D H W"], seed: int) -> None:
         """Before the first step: every code becomes some encoding."""
-        if self.is_started:
-            return
         everyone = torch.ones_like(self.idle, dtype=torch.bool)
         _restart(quantizer, everyone, encodings, seed, step=0)
-        self.is_started.fill_(True)
 
     @torch.no_grad()
     def watch(
-        self, quantizer: VectorQuantizer, encodings: Float[Tensor, "B D H W"], tokens: Int[Tensor, "B N"],
-        *, seed: int, step: int,
-    ) -> int:
-        """After a step: counts unused codes and restarts the dead ones; returns how many those were."""
+        self,
+        quantizer: VectorQuantizer,
+        encodings: Float[Tensor, "B D H W"],
+        tokens: Int[Tensor, "B N"],
+        *,
+        seed: int,
+        step: int,
+    ) -> None:
+        """After step `step` (from 0): counts unused codes and restarts the dead ones."""
         used = torch.zeros_like(self.idle, dtype=torch.bool)
         used[tokens.flatten()] = True
         self.idle.add_(1).masked_fill_(used, 0)
         if self.revive_after is None:
-            return 0
+            return
         dead = self.idle >= self.revive_after
-        count = int(dead.sum())
-        if count:
+        if dead.any():
             _restart(quantizer, dead, encodings, seed, step=step + 1)
             self.idle.masked_fill_(dead, 0)
-        return count
+            self.revived.add_(dead.sum())
 
     def usage(self, steps: int) -> float:
-        """The share of codes that were used within the last `steps` steps."""
+        """The share of codes that were used, or restarted, within the last `steps` steps."""
         return float((self.idle < steps).double().mean())
 
 
-def _restart(
-    quantizer: VectorQuantizer, which: Tensor, encodings: Tensor, seed: int, *, step: int
-) -> None:
+def _restart(quantizer: VectorQuantizer, which: Tensor, encodings: Tensor, seed: int, *, step: int) -> None:
     """Puts the codes of a mask at distinct encodings, as far as there are enough of them."""
     points = quantizer.points(encodings)
     codes = which.nonzero().flatten()

@@ -6,6 +6,7 @@ far cheaper on small images. Modules are named as in LlamaGen's released weights
 """
 
 import math
+from itertools import pairwise
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -85,7 +86,7 @@ class Level(nn.Module):
         widths = [inputs] + [outputs] * blocks
         # Without residual blocks a level of another width would be impossible; a convolution bridges it.
         self.bridge = _conv(inputs, outputs) if blocks == 0 and inputs != outputs else nn.Identity()
-        self.res = nn.ModuleList(ResidualBlock(a, b) for a, b in zip(widths, widths[1:], strict=False))
+        self.res = nn.ModuleList(ResidualBlock(a, b) for a, b in pairwise(widths))
         self.attn = nn.ModuleList(Attention(outputs) for _ in range(blocks if attention else 0))
         self.downsample: nn.Module = nn.Identity()
         self.upsample: nn.Module = nn.Identity()

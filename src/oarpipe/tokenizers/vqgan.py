@@ -43,8 +43,8 @@ class VQGAN(ImageTokenizer):
         side, rest = divmod(resolution, self.anatomy.factor)
         if rest or not side:
             raise BadInput(
-                f"images of {resolution} pixels: expected a multiple of {self.anatomy.factor}, the tokenizer's "
-                "`factor`; change it or the dataset's `resolution`"
+                f"images of {resolution} pixels: expected a multiple of {self.anatomy.factor}, the "
+                "tokenizer's `factor`; change it or the dataset's `resolution`"
             )
         return Grid(side, side)
 
@@ -66,7 +66,7 @@ class VQGAN(ImageTokenizer):
         return self.quant_conv.weight.device
 
     @property
-    def last_layer(self) -> nn.Parameter:
+    def last_layer(self) -> Tensor:
         """The decoder's last weights, at which the adaptive weight compares gradients."""
         return self.decoder.conv_out.weight
 

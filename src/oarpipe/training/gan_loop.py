@@ -60,7 +60,9 @@ def fit_gan(run: GanRun) -> VQGAN:
     clock, counted = time.perf_counter(), first
     model.train()
     with stop_requested() as stop:
-        for step in progress(range(first, config.steps), run.name, total=config.steps, done=first, unit="step"):
+        for step in progress(
+            range(first, config.steps), run.name, total=config.steps, done=first, unit="step"
+        ):
             images = _images(run, step)
             if step == 0:
                 state.care.start(model.quantize, model.encodings(images), run.seed)
@@ -151,11 +153,11 @@ def _gradients(
                 critic=critic,
                 last_layer=run.model.last_layer,
             )
-        (losses["loss"] * share).backward()  # type: ignore[no-untyped-call]
+        (losses["loss"] * share).backward()
         if critic is not None:
             with autocast(images.device, run.config.train.precision):
                 losses["critic"] = critic_step_loss(critic, part, reconstructions)
-            (losses["critic"] * share).backward()  # type: ignore[no-untyped-call]
+            (losses["critic"] * share).backward()
         for name, loss in losses.items():
             totals[name] = totals.get(name, 0.0) + loss.detach() * share
         seen.append((encodings.detach(), quantised.tokens))

@@ -1,7 +1,7 @@
 """What the two sides of a VQGAN minimise (Esser et al. 2021, Eqs. 4-7), weighted as a recipe says."""
 
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from oarpipe.config.tokenizers import AdversarialConfig, VQGANConfig
 from oarpipe.tokenizers.discriminator import PatchDiscriminator, Verdict
@@ -24,7 +24,7 @@ def generator_losses(
     *,
     perceptual: PerceptualDistance | None,
     critic: PatchDiscriminator | None,
-    last_layer: nn.Parameter,
+    last_layer: Tensor,
 ) -> dict[str, Float[Tensor, ""]]:
     """`loss`, the weighted sum that the generator minimises, and its unweighted parts by name.
 
@@ -41,7 +41,9 @@ def generator_losses(
         likeness = likeness + config.perceptual * parts["perceptual"]
     loss = likeness + parts["codebook"] + config.commitment * parts["commitment"]
     if critic is not None and config.adversarial is not None:
-        added, opinion = _critic_opinion(config.adversarial, critic, images, reconstructions, likeness, last_layer)
+        added, opinion = _critic_opinion(
+            config.adversarial, critic, images, reconstructions, likeness, last_layer
+        )
         loss, parts = loss + added, parts | opinion
     return {"loss": loss, **parts}
 
@@ -59,7 +61,7 @@ def _critic_opinion(
     images: Tensor,
     reconstructions: Tensor,
     likeness: Tensor,
-    last_layer: nn.Parameter,
+    last_layer: Tensor,
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """What the critic adds to the generator's loss. Its own weights get no gradient from it."""
     critic.requires_grad_(False)

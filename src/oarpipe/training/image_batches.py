@@ -16,8 +16,8 @@ RESIDENT_BYTES = 2**29  # image sets up to this size are read once and stay in m
 class ImageBatches:
     """Batches of `batch` images; every image comes once an epoch, in an order drawn by noise.
 
-        batches = ImageBatches(source.load, source.index.rows("train"), batch=64, seed=0)
-        images = batches(0)      # uint8 [64, 3, H, W]
+    batches = ImageBatches(source.load, source.index.rows("train"), batch=64, seed=0)
+    images = batches(0)      # uint8 [64, 3, H, W]
     """
 
     def __init__(

@@ -22,7 +22,7 @@ from oarpipe.models.flops import training_flops
 from oarpipe.models.position_tokens import PositionTokens
 from oarpipe.orders.sources import OrderSource, Visits
 from oarpipe.training.checkpoints import STOPPED, Checkpoints, stop_requested
-from oarpipe.training.objective import nll
+from oarpipe.training.objective import Forward, nll
 from oarpipe.training.optimizers import adamw, clip, set_rate
 
 
@@ -55,18 +55,20 @@ def fit(run: Run) -> PositionTokens:
     checkpoints = Checkpoints(run.checkpoints, config.checkpoint_minutes)
     first = checkpoints.restore(modules, {"optimizer": optimizer})
     metrics = MetricsLog(run.metrics, first_step=first)
-    forward = torch.compile(model) if config.compile else model
+    forward: Forward = torch.compile(model) if config.compile else model
     meter = _Meter(model, config.batch, device)
     model.train()
     with stop_requested() as stop:
-        for step in progress(range(first, config.steps), run.name, total=config.steps, done=first, unit="step"):
+        for step in progress(
+            range(first, config.steps), run.name, total=config.steps, done=first, unit="step"
+        ):
             lr = set_rate(optimizer, config, step)
             loss = torch.zeros((), device=device)
             for share, part in _microbatches(run, step, device):
                 torch.manual_seed(noise.integer(run.seed, noise.Stream.LAYERS, part.index, step))
                 with autocast(device, config.precision):
                     part_loss = nll(forward, part.tokens, part.order, part.labels).mean() * share
-                part_loss.backward()  # type: ignore[no-untyped-call]
+                part_loss.backward()
                 loss += part_loss.detach()
             norm = clip(model, config)
             optimizer.step()
@@ -86,7 +88,9 @@ def fit(run: Run) -> PositionTokens:
                 checkpoints.save(done, modules, {"optimizer": optimizer})
                 if stop.requested:
                     raise SystemExit(STOPPED)
-    return (average.module if average else model).eval()
+    if average:
+        model.load_state_dict(average.module.state_dict())
+    return model.eval()
 
 
 @dataclass(frozen=True)
@@ -152,7 +156,10 @@ class _Meter:
         self._step, self._clock = done, now
         if rate is None:
             return {}
-        return {"tokens_per_second": round(rate * self._tokens, 1), "mfu": round(rate * self._share_per_rate, 4)}
+        return {
+            "tokens_per_second": round(rate * self._tokens, 1),
+            "mfu": round(rate * self._share_per_rate, 4),
+        }
 
     def skip(self, done: int) -> None:
         """Leaves the time of a validation out."""

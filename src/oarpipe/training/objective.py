@@ -1,5 +1,7 @@
 """What a step minimises: cross-entropy of the true codes, in the order that was asked for."""
 
+from collections.abc import Callable
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
@@ -10,13 +12,18 @@ from oarpipe.models.position_tokens import PositionTokens
 from oarpipe.orders.algebra import apply
 from oarpipe.orders.sources import OrderSource, Random, Visits
 
+# (tokens, order, labels) -> logits [B, N, V] in step order
+Forward = Callable[[Tensor, Tensor, Tensor], Tensor]
+
 
 def nll(
-    model: nn.Module, tokens: Int[Tensor, "B N"], order: Int[Tensor, "B N"], labels: Int[Tensor, " B"]
+    model: Forward, tokens: Int[Tensor, "B N"], order: Int[Tensor, "B N"], labels: Int[Tensor, " B"]
 ) -> Float[Tensor, "B N"]:
     """Negative log-likelihood of every code, nats, in step order."""
     logits = model(tokens, order, labels)
-    losses = nn.functional.cross_entropy(logits.flatten(0, 1), apply(order, tokens).flatten(), reduction="none")
+    losses = nn.functional.cross_entropy(
+        logits.flatten(0, 1), apply(order, tokens).flatten(), reduction="none"
+    )
     return losses.view(order.shape)
 
 

@@ -1,0 +1,170 @@
+"""Every decoder equals the oracle that asks the training forward, for every policy and reveal."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+
+from oarpipe.base.grid import Grid
+from oarpipe.config.orders import FollowConfig, NearConfig, PerStepConfig, RandomConfig
+from oarpipe.config.samples import GuidanceConfig, SamplesConfig
+from oarpipe.decoding.guidance import Guided
+from oarpipe.decoding.policies import Follow, Greedy, Near, Truth, entropy, margin, max_prob
+from oarpipe.decoding.position_tokens import PositionTokensDecoder
+from oarpipe.decoding.protocol import Decoder, Policy, Reveal, Walk
+from oarpipe.decoding.reference import MaskedDecoder, ReferenceDecoder
+from oarpipe.decoding.reveals import Sampler, Teacher
+from oarpipe.decoding.rollout import rollout
+from oarpipe.models.position_tokens import PositionTokens
+from oarpipe.orders.algebra import apply, is_order
+
+GRID = Grid(3, 3)  # of the oracle's cases; the golden ones have 4 x 4
+FOUR_STEPS = PerStepConfig(kind="cosine", steps=4)
+ONE = PerStepConfig()
+LABELS = torch.tensor([0, 3, 4])
+ORDER = torch.stack([torch.randperm(9, generator=torch.Generator().manual_seed(b)) for b in range(3)])
+TOKENS = torch.randint(0, 11, (3, 9), generator=torch.Generator().manual_seed(9))
+
+POLICIES: dict[str, Callable[[], Policy]] = {
+    "follow": lambda: Follow(ORDER),
+    "follow, several a step": lambda: Follow(ORDER, FOUR_STEPS),
+    "greedy": lambda: Greedy(max_prob, ONE, 9),
+    "greedy by margin": lambda: Greedy(margin, ONE, 9),
+    "greedy by entropy": lambda: Greedy(entropy, ONE, 9),
+    "greedy by the truth": lambda: Greedy(Truth(TOKENS), ONE, 9),
+    "top-k": lambda: Greedy(max_prob, FOUR_STEPS, 9),
+    "near": lambda: Near(max_prob, NearConfig(select="near", strength=0.5), GRID),
+    "near, in cells": lambda: Near(max_prob, NearConfig(select="near", strength=0.1, unit="cells"), GRID),
+}
+
+
+def settings(**changes: object) -> SamplesConfig:
+    policy = FollowConfig(select="follow", order=RandomConfig())
+    return SamplesConfig.model_validate({"model": "m", "count": 3, "policy": policy, **changes})
+
+
+REVEALS: dict[str, Callable[[], Reveal]] = {
+    "teacher": lambda: Teacher(TOKENS),
+    "sampler": lambda: Sampler(settings(), torch.arange(3), 7),
+    "cool top-k sampler": lambda: Sampler(settings(temperature=0.7, top_k=4), torch.arange(3), 7),
+    "top-p gumbel sampler": lambda: Sampler(settings(top_p=0.8, draw="gumbel"), torch.arange(3), 7),
+}
+GUIDANCES: dict[str, GuidanceConfig | None] = {
+    "no guidance": None,
+    "constant": GuidanceConfig(scale=2.5),
+    "linear, guided places": GuidanceConfig(scale=4.0, schedule="linear", places="guided"),
+}
+
+
+def walk(
+    decoder: type[PositionTokensDecoder] | type[ReferenceDecoder] | type[MaskedDecoder],
+    model: PositionTokens,
+    policy: Policy,
+    reveal: Reveal,
+    guidance: GuidanceConfig | None = None,
+) -> Walk:
+    made: Decoder = decoder(model, LABELS)
+    if guidance:
+        made = Guided(made, decoder(model, torch.full_like(LABELS, model.null_label)), guidance, 9)
+    return rollout(made, policy, reveal, GRID, 3, torch.device("cpu"))
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.parametrize("reveal", REVEALS)
+@pytest.mark.parametrize("guidance", GUIDANCES)
+def test_the_cached_decoder_equals_the_oracle(
+    tiny_model: Callable[..., PositionTokens], policy: str, reveal: str, guidance: str
+) -> None:
+    model = tiny_model(grid=GRID).double()
+    fast, slow = (
+        walk(decoder, model, POLICIES[policy](), REVEALS[reveal](), GUIDANCES[guidance])
+        for decoder in (PositionTokensDecoder, ReferenceDecoder)
+    )
+    assert bool(is_order(fast.order).all())
+    assert torch.equal(fast.order, slow.order)
+    assert torch.equal(fast.tokens, slow.tokens)
+    assert (fast.score - slow.score).abs().max() < 1e-10
+    assert (fast.log_prob - slow.log_prob).abs().max() < 1e-10
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_the_masked_full_pass_equals_the_oracle(
+    tiny_model: Callable[..., PositionTokens], policy: str
+) -> None:
+    model = tiny_model(grid=GRID).double()
+    masked, slow = (
+        walk(decoder, model, POLICIES[policy](), Teacher(TOKENS)) for decoder in (MaskedDecoder, ReferenceDecoder)
+    )
+    assert torch.equal(masked.order, slow.order)
+    assert (masked.score - slow.score).abs().max() < 1e-10
+
+
+def test_a_given_order_walked_with_the_truth_is_the_training_forward(
+    tiny_model: Callable[..., PositionTokens],
+) -> None:
+    model = tiny_model(grid=GRID).double()
+    found = walk(PositionTokensDecoder, model, Follow(ORDER), Teacher(TOKENS))
+    logits = model(TOKENS, ORDER, LABELS).log_softmax(-1)
+    expected = logits.gather(2, apply(ORDER, TOKENS)[..., None])[..., 0]
+    assert torch.equal(found.order, ORDER)
+    assert torch.equal(found.tokens, TOKENS)
+    assert (found.log_prob - expected).abs().max() < 1e-10
+
+
+def test_greedy_orders_and_confidences_equal_the_official_brute_force(
+    randar: PositionTokens, randar_golden: dict[str, np.ndarray]
+) -> None:
+    tokens, labels = (torch.tensor(randar_golden[k]).long() for k in ("tokens", "labels"))
+    decoder = PositionTokensDecoder(randar, labels)
+    found = rollout(decoder, Greedy(max_prob, ONE, 16), Teacher(tokens), Grid(4, 4), 3, torch.device("cpu"))
+    assert np.array_equal(found.order.numpy(), randar_golden["greedy_order"])
+    assert np.abs(found.score.numpy() - randar_golden["greedy_confidence"]).max() < 1e-5
+
+
+@pytest.mark.parametrize(("first", "last"), [(1.0, 1.0), (1.0, 4.0), (2.5, 2.5)])
+def test_guided_samples_one_a_step_equal_the_official_ones(
+    randar: PositionTokens, randar_golden: dict[str, np.ndarray], first: float, last: float
+) -> None:
+    order, labels = (torch.tensor(randar_golden[k]).long() for k in ("order", "labels"))
+    config = GuidanceConfig(scale=last, schedule="constant" if first == last else "linear")
+    null = PositionTokensDecoder(randar, torch.full_like(labels, 10))
+    guided = Guided(PositionTokensDecoder(randar, labels), null, config, 16)
+    reveal = Sampler(settings(top_k=1), torch.arange(3), 0)
+    found = rollout(guided, Follow(order), reveal, Grid(4, 4), 3, torch.device("cpu"))
+    assert np.array_equal(found.tokens.numpy(), randar_golden[f"gen_steps16_cfg{first}-{last}"])
+
+
+def test_a_sample_is_the_same_alone_and_in_a_batch(tiny_model: Callable[..., PositionTokens]) -> None:
+    model = tiny_model(grid=GRID).double()
+    together = walk(PositionTokensDecoder, model, Greedy(max_prob, ONE, 9), REVEALS["sampler"]())
+    for b in range(3):
+        alone = rollout(
+            PositionTokensDecoder(model, LABELS[b : b + 1]),
+            Greedy(max_prob, ONE, 9),
+            Sampler(settings(), torch.tensor([b]), 7),
+            GRID,
+            1,
+            torch.device("cpu"),
+        )
+        assert torch.equal(alone.tokens[0], together.tokens[b])
+        assert torch.equal(alone.order[0], together.order[b])
+
+
+def test_the_conditional_branch_chooses_the_places_unless_asked_otherwise(
+    tiny_model: Callable[..., PositionTokens],
+) -> None:
+    model = tiny_model(grid=GRID).double()
+    plain = walk(PositionTokensDecoder, model, Greedy(max_prob, ONE, 9), Teacher(TOKENS))
+    conditional, guided = (
+        walk(
+            PositionTokensDecoder,
+            model,
+            Greedy(max_prob, ONE, 9),
+            Teacher(TOKENS),
+            GuidanceConfig(scale=3.0, places=places),
+        )
+        for places in ("conditional", "guided")
+    )
+    assert torch.equal(conditional.order, plain.order)
+    assert not torch.equal(guided.order, plain.order)

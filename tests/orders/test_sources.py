@@ -1,0 +1,90 @@
+"""Order sources: pure, valid, and annealed as the paper says."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+import torch
+
+from oarpipe.base.grid import Grid
+from oarpipe.config.orders import AnnealConfig, ClassMeanConfig, RandomConfig, RuleConfig, TableConfig
+from oarpipe.errors import BadInput, IncompleteData
+from oarpipe.orders.algebra import is_order
+from oarpipe.orders.sources import OrderSource, Visits, build_source
+
+GRID = Grid(3, 3)
+
+
+@dataclass
+class Written:
+    """An order table in memory: samples 10..13 with one view, classes 0 and 1."""
+
+    sample_id = np.array([10, 11, 12, 13])
+    view = np.zeros(4, np.uint8)
+    label = np.array([0, 0, 1, 1], np.int32)
+    order = np.stack([np.random.default_rng(i).permutation(9) for i in range(4)]).astype(np.uint16)
+
+
+def visits(samples: list[int], *, first: int = 0, epoch: float = 0.0) -> Visits:
+    ids = torch.tensor(samples)
+    return Visits(ids, torch.zeros_like(ids), (ids - 10) // 2, torch.arange(first, first + len(ids)), epoch)
+
+
+def sources() -> dict[str, OrderSource]:
+    tables = {"greedy": Written()}
+    anneal = AnnealConfig(kind="anneal", to=TableConfig(kind="table", orders="greedy"), end_epoch=2.0)
+    configs = [
+        RandomConfig(),
+        RuleConfig(kind="rule", name="spiral"),
+        TableConfig(kind="table", orders="greedy"),
+        ClassMeanConfig(kind="class_mean", orders="greedy"),
+        anneal,
+    ]
+    return {config.kind: build_source(config, GRID, 5, tables) for config in configs}
+
+
+@pytest.mark.parametrize("kind", ["random", "rule", "table", "class_mean", "anneal"])
+def test_a_source_gives_valid_orders_and_is_a_pure_function_of_the_visit(kind: str) -> None:
+    source = sources()[kind]
+    asked = visits([10, 12, 11, 13, 10], first=70, epoch=1.5)
+    together = source(asked)
+    assert bool(is_order(together).all())
+    assert torch.equal(source(asked), together)
+    alone = Visits(
+        asked.samples[2:3], asked.views[2:3], asked.labels[2:3], asked.counters[2:3], asked.epoch
+    )
+    assert torch.equal(source(alone)[0], together[2])
+
+
+def test_a_table_gives_each_sample_its_own_order() -> None:
+    order = sources()["table"](visits([13, 10]))
+    assert order.tolist() == Written.order[[3, 0]].tolist()
+
+
+def test_a_sample_without_an_order_is_an_error_that_names_it() -> None:
+    with pytest.raises(IncompleteData, match=r"orders\.greedy: no order for sample 99"):
+        sources()["table"](visits([10, 99]))
+
+
+def test_a_class_without_an_extracted_order_has_no_mean_order() -> None:
+    with pytest.raises(BadInput, match="no extracted order of class 3"):
+        sources()["class_mean"](visits([16]))
+
+
+def test_random_orders_differ_between_visits_of_one_sample() -> None:
+    order = sources()["random"](visits([10, 10]))
+    assert not torch.equal(order[0], order[1])
+
+
+@pytest.mark.parametrize(
+    ("epoch", "floor", "share"),
+    [(0.0, 0.0, 1.0), (0.99, 0.0, 1.0), (1.5, 0.0, 0.75), (2.0, 0.0, 0.5), (3.0, 0.0, 0.0), (9.0, 0.3, 0.3)],
+)
+def test_the_share_of_random_orders_falls_linearly_between_the_two_epochs(
+    epoch: float, floor: float, share: float
+) -> None:
+    rule = RuleConfig(kind="rule", name="raster")
+    config = AnnealConfig(kind="anneal", to=rule, start_epoch=1.0, end_epoch=3.0, floor=floor)
+    order = build_source(config, GRID, 0)(visits([10] * 4000, epoch=epoch))
+    found = float((order != torch.arange(9)).any(dim=1).double().mean())
+    assert abs(found - share) < 0.03  # four standard deviations of 4,000 draws
