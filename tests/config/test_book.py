@@ -71,6 +71,8 @@ def put(raw: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
         ("models.any.width", 18, "multiple of 4"),
         ("datasets.digits.resolution", 18, "18 pixels are no multiple of the 4 pixels a token"),
         ("searches.best.split", "train", "choose on another"),
+        ("information.main.split", "train", "but orders.greedy_test has the test split's orders"),
+        ("orders.greedy.split", "test", "models.greedy: trains on the train split, but orders.greedy"),
         ("samples.mean_mean.policy.order.kind", "table", "a new sample has no row in an order table"),
         ("samples.any random", {}, "a name is letters, digits"),
         (
@@ -180,7 +182,7 @@ def test_shared_tables_are_made_once_for_the_first_seed(raw: dict[str, Any]) -> 
     assert book.folder("datasets", "digits", 5) == "results/tiny/seed-4/datasets/digits"
     assert book.folder("models", "any", 5) == "results/tiny/seed-5/models/any"
     assert sum(recipe.table == "datasets" for recipe in book.recipes()) == 1
-    assert sum(recipe.table == "orders" for recipe in book.recipes()) == 2
+    assert sum(recipe.table == "models" for recipe in book.recipes()) == 8
 
 
 def test_a_report_needs_everything_that_its_numbers_came_from(raw: dict[str, Any]) -> None:
@@ -202,8 +204,8 @@ def test_a_changed_entry_is_another_recipe_file_and_the_others_keep_theirs(raw: 
     def files(book: Book) -> dict[tuple[str, str], str]:
         return {(r.table, r.name): r.file_name() for r in book.recipes()}
 
-    before, after = files(validate(deepcopy(raw))), files(validate(put(raw, "orders.greedy.part", 64)))
-    assert [key for key in before if before[key] != after[key]] == [("orders", "greedy")]
+    before, after = files(validate(deepcopy(raw))), files(validate(put(raw, "orders.greedy_test.part", 64)))
+    assert [key for key in before if before[key] != after[key]] == [("orders", "greedy_test")]
 
 
 def test_a_recipe_of_another_table_or_format_is_refused(raw: dict[str, Any], tmp_path: Path) -> None:

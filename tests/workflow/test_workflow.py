@@ -83,7 +83,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Line]:
 
 EVERYTHING = {
     **{"index": 1, "train_features": 1, "train_tokenizer": 1, "tokenize": 1, "train": 1, "distill": 2},
-    **{"extract": 2, "merge_orders": 1, "generate": 3, "merge_samples": 3, "search": 2},
+    **{"extract": 4, "merge_orders": 2, "generate": 3, "merge_samples": 3, "search": 2},
     **{"features": 1, "evaluate": 1, "information": 1, "report": 1},
 }
 
@@ -131,7 +131,7 @@ def test_a_touched_receipt_wakes_nobody(finished: Line) -> None:
 
 def test_another_number_of_shards_extracts_and_never_trains_first(finished: Line) -> None:
     changed = finished.jobs("--set-scatter", "extract=4")
-    assert changed["extract"] == 4
+    assert changed["extract"] == 8
     assert not changed["train"]
     assert not changed["tokenize"]
 
@@ -173,7 +173,7 @@ def test_every_announced_command_is_one_that_oarpipe_understands(tmp_path: Path)
 def test_the_slurm_profile_is_found_from_the_root_of_a_clone(tmp_path: Path) -> None:
     assert (ROOT / "slurm" / "partitions.yaml").is_file()
     jobs = Line(tmp_path).jobs("--profile", "slurm")
-    assert (jobs["extract"], jobs["generate"]) == (32, 48)
+    assert (jobs["extract"], jobs["generate"]) == (64, 48)
 
 
 def test_spawned_jobs_read_the_same_book(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ rule train:
         "results/{book}/benchmarks/train/{name}.seed-{seed}.tsv"
     wildcard_constraints:
         name=models_made_by("train"),
+    priority: 1
     conda:
         "../../envs/gpu.yaml"
     threads: threads_of_model
@@ -44,6 +45,7 @@ rule distill:
         "results/{book}/benchmarks/distill/{name}.seed-{seed}.tsv"
     wildcard_constraints:
         name=models_made_by("distill"),
+    priority: 1
     conda:
         "../../envs/gpu.yaml"
     threads: 1

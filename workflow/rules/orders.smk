@@ -1,3 +1,4 @@
+# Arms wait for these orders, so they go before the samples and searches that could run as well.
 rule extract:
     input:
         recipe=recipe("orders"),
@@ -9,6 +10,7 @@ rule extract:
         "results/{book}/logs/extract/{name}.seed-{seed}.{scatteritem}.log",
     benchmark:
         "results/{book}/benchmarks/extract/{name}.seed-{seed}.{scatteritem}.tsv"
+    priority: 2
     conda:
         "../../envs/gpu.yaml"
     threads: 1
@@ -39,6 +41,7 @@ rule merge_orders:
         "results/{book}/logs/merge_orders/{name}.seed-{seed}.log",
     benchmark:
         "results/{book}/benchmarks/merge_orders/{name}.seed-{seed}.tsv"
+    priority: 2
     conda:
         "../../envs/cpu.yaml"
     resources:
