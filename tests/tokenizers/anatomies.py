@@ -16,6 +16,7 @@ SMALL = {
         kind="vqgan", stem="strided", factor=4, width=4, multipliers=[1, 1, 2], code_dim=4, codebook=12
     ),
     "strided with attention": VQGANAnatomy(
-        kind="vqgan", stem="strided", factor=2, width=4, multipliers=[1, 2], attention=True, code_dim=4, codebook=12
+        kind="vqgan", stem="strided", factor=2, width=4, multipliers=[1, 2], attention=True, code_dim=4,
+        codebook=12,
     ),
 }  # fmt: skip

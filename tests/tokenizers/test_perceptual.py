@@ -1,4 +1,4 @@
-"""LPIPS with random weights: the published ones are not shipped, so its arithmetic is held, not its values."""
+"""LPIPS with random weights: published ones are not shipped; its arithmetic is held, not its values."""
 
 from pathlib import Path
 

@@ -60,10 +60,10 @@ def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
 
 
 def test_the_loss_falls_and_codes_spread_over_the_images(tmp_path: Path) -> None:
-    run = toy(tmp_path, {**PLAIN, "revive_after": 20}, steps=60)
+    run = toy(tmp_path, {**PLAIN, "revive_after": 20}, steps=40)
     fit_gan(run)
     told = lines(run)
-    assert told[-1]["pixel"] < 0.4 * told[0]["pixel"]
+    assert told[-1]["pixel"] < 0.5 * told[0]["pixel"]
     assert told[-1]["usage"] > 0.5
     assert 1 < told[-1]["perplexity"] <= 12
     assert {"loss", "pixel", "codebook", "commitment", "lr", "norm", "revived", "images_per_second"} <= told[
