@@ -68,16 +68,19 @@ class Arm:
     @property
     def phrase(self) -> str:
         """For a sentence: `tuned on greedy orders, annealed, sampled greedily`."""
-        ways = {
-            GREEDY: "greedily",
-            RANDOM: "in random order",
-            "raster": "in raster order",
-            PERMUTATION: "in that order",
-        }
+        ways = {GREEDY: "greedily", RANDOM: "in random order", "raster": "in raster order"}
         way = ways.get(self.sampled_in, f"in {PHRASES.get(self.sampled_in, self.sampled_in)}")
-        if self.sampled_in == self.tuning.on == CLASS_MEAN:
-            way = "in those orders"
+        if self.sampled_in == self.tuning.on and self.sampled_in in PHRASES:
+            way = "in that order"
         return f"{self.tuning.phrase}, sampled {way}"
+
+    @property
+    def short(self) -> str:
+        """For a chart: `greedy, annealed → random`."""
+        tuning = self.tuning
+        how = {None: "", False: ", not annealed", True: ", annealed"}[tuning.annealed]
+        floor = f" to {tuning.floor:g}" if tuning.annealed and tuning.floor else ""
+        return f"{tuning.on}{how}{floor} → {self.sampled_in}"
 
     @property
     def place(self) -> tuple[int, str, float, int, str]:

@@ -69,6 +69,11 @@ class Comparison:
         """The seeds both sides were measured under."""
         return tuple(self.difference.by_seed) if self.difference else ()
 
+    @property
+    def digits(self) -> int:
+        """Decimals that the measure is told with."""
+        return 3 if self.measure == "NLL" else 2
+
     def sentence(self) -> str:
         """What was compared and what came out, whatever it is."""
         missing = [side.phrase for side in (self.left, self.right) if side.name is None]
@@ -78,7 +83,7 @@ class Comparison:
             return f"“{self.left.phrase}” and “{self.right.phrase}” were not both measured in this setting."
         assert self.left_mean is not None
         assert self.right_mean is not None
-        digits = 3 if self.measure == "NLL" else 2
+        digits = self.digits
         pair = (
             f"{capital(self.left.phrase)}: {self.measure} {number(self.left_mean, digits)}; "
             f"{self.right.phrase}: {number(self.right_mean, digits)}."
@@ -148,24 +153,29 @@ def compare(
 
 
 def against(claims: Sequence[Claim]) -> list[str]:
-    """A sentence for each comparison whose interval contradicts a claim of the paper."""
-    found = []
+    """A sentence for each pair of arms whose interval contradicts a claim of the paper, in any setting."""
+    found: dict[tuple[str, str, str], list[Comparison]] = {}
     for claim in claims:
         for one in claim.comparisons:
-            if claim.paper is None or one.verdict is not Verdict.AGAINST or one.difference is None:
-                continue
-            assert one.difference.interval is not None
-            digits = 3 if one.measure == "NLL" else 2
-            gap, interval = one.difference.mean, one.difference.interval
-            seeds = "on this seed" if len(one.seeds) == 1 else f"over {len(one.seeds)} seeds"
-            setting = "" if one.setting == PLAIN else f", each at its best setting of search “{one.setting}”"
-            found.append(
-                f"“{capital(one.right.phrase)}” is ahead of “{one.left.phrase}” "
-                f"by {number(gap, digits)} {one.measure} "
-                f"(95 % interval {number(interval.low, digits)} to {number(interval.high, digits)}) "
-                f"{seeds}{setting}."
-            )
-    return found
+            if claim.paper is not None and one.verdict is Verdict.AGAINST:
+                found.setdefault((one.right.phrase, one.left.phrase, one.measure), []).append(one)
+    sentences = []
+    for (ahead, behind, _), comparisons in found.items():
+        seeds = (
+            "on this seed" if len(comparisons[0].seeds) == 1 else f"over {len(comparisons[0].seeds)} seeds"
+        )
+        gaps = "; ".join(_gap(one) for one in comparisons)
+        sentences.append(f"“{capital(ahead)}” is ahead of “{behind}” {seeds}, {gaps}.")
+    return sentences
+
+
+def _gap(one: Comparison) -> str:
+    assert one.difference is not None
+    assert one.difference.interval is not None
+    digits = one.digits
+    where = "" if one.setting == PLAIN else f"each at its best setting of search “{one.setting}” "
+    low, high = (number(edge, digits) for edge in (one.difference.interval.low, one.difference.interval.high))
+    return f"{where}by {number(one.difference.mean, digits)} {one.measure} (95 % interval {low} to {high})"
 
 
 def difference_sentence(found: Difference, digits: int = 2) -> str:

@@ -71,6 +71,7 @@ class ClassMaps:
     orders: Sheet
     firsts: Sheet
     count: int
+    begins_alike: bool
 
 
 @dataclass(frozen=True)
@@ -122,6 +123,7 @@ def class_maps(one: Extraction) -> ClassMaps:
         sheet(maps[0], len(shown), _SIDE, f"Mean order of each class as a map: {heads}. Yellow first."),
         sheet(maps[1], len(shown), _SIDE, f"Where the walks of each class begin: {heads}. Dark is often."),
         len(one.order),
+        bool((firsts.max(axis=(1, 2)) == 1).all()),
     )
 
 

@@ -112,7 +112,7 @@ def distance_chart(results: Results, arm_colours: Mapping[str, str]) -> Markup:
     floors = [e["floor"].get(results.distance) for e in results.evaluations.values()]
     known = [floor for floor in floors if floor is not None]
     return dots(
-        [arm.phrase for arm in results.arms],
+        [arm.short for arm in results.arms],
         rows,
         x=f"{results.distance}, lower is better",
         floor=sum(known) / len(known) if known else None,
