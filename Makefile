@@ -50,10 +50,13 @@ lint: .venv/.installed-test
 .venv/.installed: pyproject.toml constraints.txt | .venv/bin/python
 	@.venv/bin/python -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "make: .venv has a Python older than 3.11; remove .venv and run again" >&2; exit 1; }
-	$(PIP) install --quiet --constraint constraints.txt torch
-	$(PIP) install --quiet --constraint constraints.txt --editable .
+	@echo "installing torch, the largest part; this takes some minutes, once"
+	@$(PIP) install --quiet --progress-bar on --constraint constraints.txt torch
+	@echo "installing oarpipe and what else it needs"
+	@$(PIP) install --quiet --progress-bar on --constraint constraints.txt --editable .
 	@touch $@
 
 .venv/.installed-test: .venv/.installed
-	$(PIP) install --quiet --constraint constraints.txt --editable '.[test]'
+	@echo "installing what the tests need"
+	@$(PIP) install --quiet --constraint constraints.txt --editable '.[test]'
 	@touch $@
