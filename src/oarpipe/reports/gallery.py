@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import matplotlib
 import numpy as np
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Float, Int, Integer, UInt8
 from PIL import Image
 
 from oarpipe.base.grid import Grid
@@ -51,7 +51,7 @@ def tile_side(resolution: int, tiles: int) -> int:
     return max(8, min(resolution, int((PIXELS / max(tiles, 1)) ** 0.5)))
 
 
-def order_colours(order: Int[np.ndarray, "n N"], grid: Grid) -> UInt8[np.ndarray, "n h w 3"]:
+def order_colours(order: Integer[np.ndarray, "n N"], grid: Grid) -> UInt8[np.ndarray, "n h w 3"]:
     """Each position in the paper's colours: yellow where the walk begins, violet where it ends."""
     return step_colours(np.argsort(order, axis=1).astype(np.float64), grid)
 

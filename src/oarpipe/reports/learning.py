@@ -113,7 +113,7 @@ def _tokens_of(results: Results, tokenizer: Receipt) -> list[Receipt]:
     ]
 
 
-def _short(value: float) -> str:
+def _short(value: int | float) -> str:
     return str(value) if isinstance(value, int) else f"{value:.4g}"
 
 

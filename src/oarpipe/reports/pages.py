@@ -14,12 +14,13 @@ from oarpipe.reports.extractions import extractions, order_figures
 from oarpipe.reports.figures import Dot, dots
 from oarpipe.reports.intervals import SEEDS_NEEDED, Interval, Series, spread
 from oarpipe.reports.learning import reconstructions, training_curves
+from oarpipe.reports.likelihoods import likelihood_series, likelihood_table
 from oarpipe.reports.paper import paper_claims
 from oarpipe.reports.pictures import pictures
 from oarpipe.reports.provenance import anchor, duration, everything_made, machines
 from oarpipe.reports.results import Results
 from oarpipe.reports.summary import summary
-from oarpipe.reports.tables import likelihood_series, likelihood_table, main_table, search_tables
+from oarpipe.reports.tables import main_table, search_tables
 
 
 def render(config: ReportConfig, receipts: Mapping[str, Sequence[Receipt]]) -> str:

@@ -62,7 +62,8 @@ def _arms(results: Results) -> str:
 def _seeds(seeds: Sequence[int]) -> str:
     if len(seeds) == 1:
         return f"One seed ({seeds[0]}), so nothing here speaks of other trainings."
-    return f"{len(seeds)} seeds ({', '.join(map(str, seeds))}): everything but the measuring network is trained anew for each."
+    named = ", ".join(map(str, seeds))
+    return f"{len(seeds)} seeds ({named}): all but the measuring network is trained anew for each."
 
 
 def _count(number: int, one: str, many: str) -> str:

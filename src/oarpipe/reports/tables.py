@@ -1,4 +1,4 @@
-"""The paper's Table 1 in miniature, the held-out likelihoods and the searches, as cells to be typeset."""
+"""The paper's Table 1 in miniature, and the searches behind its best settings, as cells to be typeset."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from oarpipe.reports.arms import NOTHING, Arm, ancestors, read_tuning
-from oarpipe.reports.claims import PLAIN, number, signed
-from oarpipe.reports.intervals import Series, Value, difference, resampled_means, spread
+from oarpipe.reports.arms import Arm
+from oarpipe.reports.claims import PLAIN, number
+from oarpipe.reports.intervals import Series, difference, spread
 from oarpipe.reports.provenance import anchor
 from oarpipe.reports.results import Results
 
@@ -25,7 +25,6 @@ METRICS = {
     "accuracy": ("acc.", 1),
     "mean_step_distance": ("d", 0),
 }
-LIKELIHOOD_REPLICATES = 1000
 
 
 @dataclass(frozen=True)
@@ -161,66 +160,6 @@ def _floor(results: Results, columns: Sequence[Column]) -> dict[str, str]:
         if values:
             floors[column.metric] = number(float(np.mean(values)), column.decimals)
     return floors
-
-
-def likelihood_series(results: Results) -> dict[tuple[str, str], Series]:
-    """Held-out NLL a token by (model, order): replicates resample the same images for all of a seed."""
-    series: dict[tuple[str, str], dict[int, Value]] = {}
-    for seed, content in results.information.items():
-        keys = [(model, order) for model, orders in content["models"].items() for order in orders]
-        if not keys:
-            continue
-        facts = [content["models"][model][order] for model, order in keys]
-        columns = np.array([fact["per_sample"] for fact in facts], dtype=np.float64).T
-        replicates = resampled_means(columns, LIKELIHOOD_REPLICATES)
-        for i, (key, fact) in enumerate(zip(keys, facts, strict=True)):
-            series.setdefault(key, {})[seed] = Value(float(fact["nll"]), tuple(replicates[:, i].tolist()))
-    return dict(series)
-
-
-@dataclass(frozen=True)
-class LikelihoodTable:
-    """Models by orders; a cell's detail is the change against the model's any-order base."""
-
-    orders: Sequence[str]
-    rows: Sequence[tuple[str, str, str, Sequence[Cell]]]
-
-
-def likelihood_table(results: Results, series: Mapping[tuple[str, str], Series]) -> LikelihoodTable | None:
-    """A row a model (name, what it was tuned on, colour key), a column an order; None without results."""
-    if not series:
-        return None
-    models, sources = results.recipes("models"), results.recipes("orders")
-    orders = list(dict.fromkeys(order for _, order in series))
-    names = dict.fromkeys([arm.model for arm in results.arms] + [model for model, _ in series])
-    anchors = [anchor("information", receipt.name) for receipt in results.receipts["information"]]
-    rows = []
-    for model in names:
-        if model not in {m for m, _ in series}:
-            continue
-        tuning = read_tuning(model, models, sources)
-        base = [model, *ancestors(model, models)][-1]
-        cells = []
-        for order in orders:
-            own = series.get((model, order))
-            against = series.get((base, order)) if model != base else None
-            cells.append(_likelihood_cell(own, against, f"#{anchors[0]}") if own else Cell())
-        what = "any-order base" if tuning.on == NOTHING else tuning.phrase
-        rows.append((model, what, tuning.on, cells))
-    return LikelihoodTable(orders, rows)
-
-
-def _likelihood_cell(own: Series, base: Series | None, href: str) -> Cell:
-    mean, _, _ = spread(own)
-    found = difference(own, base) if base else None
-    if found is None:
-        return Cell(number(mean, 3), "", href)
-    detail = signed(found.mean, 3)
-    if found.interval is not None:
-        detail += f" ({signed(found.interval.low, 3)} to {signed(found.interval.high, 3)})"
-    better = found.interval is not None and found.interval.high < 0
-    worse = found.interval is not None and found.interval.low > 0
-    return Cell(number(mean, 3), detail, href, "lower" if better else "higher" if worse else "")
 
 
 @dataclass(frozen=True)

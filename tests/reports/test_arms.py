@@ -1,0 +1,85 @@
+"""Arms are read off recipes alone."""
+
+from typing import Any
+
+import pytest
+
+from oarpipe.config.book import Book, validate
+from oarpipe.reports.arms import Arm, colours, read_arm, read_tuning
+from tests.reports.tree import small_book
+
+
+def plain(book: Book) -> dict[str, dict[str, Any]]:
+    return {
+        t: {n: e.model_dump(mode="json") for n, e in entries.items()} for t, entries in book.tables.items()
+    }
+
+
+def arm(name: str, book: Book) -> Arm:
+    tables = plain(book)
+    return read_arm(name, tables["samples"][name], tables["models"], tables["orders"])
+
+
+@pytest.mark.parametrize(
+    ("name", "on", "annealing", "sampled"),
+    [
+        ("any_random", "nothing", "–", "random"),
+        ("any_greedy", "nothing", "–", "greedy"),
+        ("greedy_annealed_greedy", "greedy", "yes", "greedy"),
+        ("greedy_annealed_random", "greedy", "yes", "random"),
+        ("raster_annealed_raster", "raster", "yes", "raster"),
+    ],
+)
+def test_an_arm_is_what_its_recipes_say(name: str, on: str, annealing: str, sampled: str) -> None:
+    found = arm(name, small_book())
+    assert (found.tuning.on, found.tuning.annealing, found.sampled_in) == (on, annealing, sampled)
+    assert found.base == "any"
+
+
+def models(**entries: Any) -> dict[str, dict[str, Any]]:
+    base = {"tokens": "t", "train": {"steps": 4}}
+    tuned = {name: {**base, "init": "any", **entry} for name, entry in entries.items()}
+    book = {
+        "name": "b",
+        "datasets": {"d": {"kind": "digits"}},
+        "tokenizers": {"v": {"kind": "vqgan", "dataset": "d", "train": {"steps": 1}}},
+        "tokens": {"t": {"dataset": "d", "tokenizer": "v"}},
+        "models": {"any": base, **tuned},
+        "orders": {
+            "greedy": {"model": "any", "tokens": "t"},
+            "near": {"model": "any", "tokens": "t", "policy": {"select": "near", "strength": 0.3}},
+        },
+    }
+    return plain(validate(book))
+
+
+def test_every_order_source_has_a_name() -> None:
+    tables = models(
+        random={"order": {"kind": "random"}},
+        fixed={"order": {"kind": "rule", "name": "fixed_random"}},
+        means={"order": {"kind": "class_mean", "orders": "greedy"}},
+        near={"order": {"kind": "table", "orders": "near"}},
+        floor={"order": {"kind": "anneal", "to": {"kind": "table", "orders": "greedy"}, "floor": 0.3}},
+    )
+    said = {n: read_tuning(n, tables["models"], tables["orders"]) for n in tables["models"]}
+    assert {name: (tuning.on, tuning.annealing) for name, tuning in said.items()} == {
+        "any": ("nothing", "–"),
+        "random": ("random", "–"),
+        "fixed": ("permutation", "no"),
+        "means": ("class mean", "no"),
+        "near": ("near λ=0.3", "no"),
+        "floor": ("greedy", "yes, floor 0.3"),
+    }
+
+
+def test_a_second_round_of_tuning_is_called_one() -> None:
+    greedy = {"order": {"kind": "table", "orders": "greedy"}}
+    tables = models(first=greedy, second={**greedy, "init": "first"})
+    assert read_tuning("second", tables["models"], tables["orders"]).on == "greedy, round 2"
+
+
+def test_every_kind_of_tuning_has_its_own_colour() -> None:
+    book = small_book()
+    found = colours([arm(name, book) for name in book.tables["samples"]])
+    assert len(set(found.values())) == len(found)
+    assert found["greedy"] != found["raster"]

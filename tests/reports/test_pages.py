@@ -1,0 +1,147 @@
+"""The whole page: complete, self-contained, escaped, and without errors in a browser."""
+
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from tests.reports.conftest import write_report
+from tests.reports.tree import small_book
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+HOSTILE = "<script>alert('x')</script>"
+VOID = {"meta", "link", "img", "input", "br", "path", "use"}
+
+
+class Page(HTMLParser):
+    """Every attribute of the page, and whether its elements close in turn."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.attributes: list[tuple[str, str, str]] = []
+        self.open: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.attributes += [(tag, name, value or "") for name, value in attrs]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.attributes += [(tag, name, value or "") for name, value in attrs]
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in VOID:
+            assert self.open.pop() == tag
+
+
+def test_the_page_asks_for_nothing_outside_itself(page: str) -> None:
+    loads = [
+        value
+        for tag, name, value in Page(page).attributes
+        if name in ("src", "href", "xlink:href", "srcset", "data", "action", "poster") and tag != "a"
+    ]
+    assert loads
+    assert all(value.startswith(("data:", "#")) for value in loads)
+    assert not re.search(r"url\((?!#)|@import|https?://", page)
+    assert "default-src 'none'" in page
+
+
+def test_elements_close_in_turn(page: str) -> None:
+    assert Page(page).open == []
+
+
+def test_every_link_within_the_page_has_its_target(page: str, three_seeds_page: str) -> None:
+    for text in (page, three_seeds_page):
+        attributes = Page(text).attributes
+        targets = {value for _, name, value in attributes if name == "id"}
+        links = {value[1:] for tag, name, value in attributes if tag == "a" and name == "href"}
+        assert links <= targets
+
+
+def test_every_picture_has_words_and_every_control_a_label(page: str) -> None:
+    attributes = Page(page).attributes
+    pictures = [value for tag, name, value in attributes if tag == "img" and name == "alt"]
+    assert pictures
+    assert all(pictures)
+    assert '<label for="step">' in page
+
+
+def test_the_page_names_its_features_and_says_that_they_are_not_fid(page: str) -> None:
+    assert "not FID" in page
+    assert "99.7 %" in page
+    assert "1,437 images of the train split" in page
+
+
+def test_one_seed_never_says_that_a_claim_holds(page: str) -> None:
+    assert "on this seed: better" in page
+    assert not re.search(r'class="chip[^"]*">(holds|does not hold)<', page)
+
+
+def test_three_seeds_do(three_seeds_page: str) -> None:
+    assert re.search(r'class="chip[^"]*">holds<', three_seeds_page)
+    assert "t-interval" in three_seeds_page
+    assert "on this seed" not in three_seeds_page
+
+
+def test_what_goes_against_the_paper_is_said_at_the_top(page: str) -> None:
+    head = page[: page.index('id="table"')]
+    assert "Against the paper" in head
+    assert "“Tuned on raster orders, annealed, sampled in raster order” is ahead" in head
+
+
+def test_arms_that_were_not_run_are_said_to_be_not_run(page: str) -> None:
+    assert "Not run here: “tuned on one fixed permutation" in page
+
+
+def test_every_recipe_is_there_with_its_fingerprint(page: str) -> None:
+    for name in (
+        "models.greedy_annealed",
+        "samples.any_random",
+        "searches.best · any_random",
+        "features.digits",
+    ):
+        assert f"<code>{name}</code>" in page
+    assert page.count("<pre>") == 19  # five models, five sample sets, two searched arms, and one of all else
+
+
+def test_names_and_titles_are_text_never_markup(tmp_path: Path) -> None:
+    classes = [HOSTILE, '"><img src=x onerror=alert(1)>', *"23456789"]
+    page = write_report(small_book(title=f"Digits {HOSTILE} & more"), tmp_path, classes=classes)
+    assert HOSTILE not in page
+    assert "onerror=alert(1)>" not in page.replace("&#34;", '"').replace("onerror=alert(1)&gt;", "")
+    assert "<title>Digits &lt;script&gt;" in page
+    tags = [tag for tag, name, _ in Page(page).attributes if name == "onerror"]
+    assert tags == []
+
+
+def test_a_report_without_likelihoods_searches_or_extractions_is_whole(tmp_path: Path) -> None:
+    book = small_book()
+    report = book.tables["reports"]["r"].model_copy(update={"information": None, "playbacks": 0})
+    evaluation = book.tables["evaluations"]["e"].model_copy(update={"searches": []})
+    samples = {name: book.tables["samples"][name] for name in ("any_random", "any_greedy")}
+    book.tables.update(reports={"r": report}, evaluations={"e": evaluation}, samples=samples, searches={})
+    page = write_report(book, tmp_path)
+    assert Page(page).open == []
+    assert 'id="likelihood"' not in page
+    assert "not searched" not in page
+
+
+@pytest.mark.browser
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium, chromium-browser or google-chrome on this machine")
+def test_a_browser_opens_the_page_without_a_console_error(page_file: Path, tmp_path: Path) -> None:
+    assert CHROMIUM is not None
+    flags = ["headless", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run", "disable-sync"]
+    flags += ["disable-background-networking", "disable-component-update", "enable-logging=stderr", "v=0"]
+    flags += [f"user-data-dir={tmp_path}", "virtual-time-budget=2000", "dump-dom"]
+    command = [CHROMIUM, *(f"--{flag}" for flag in flags), page_file.as_uri()]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    console = [line for line in ran.stderr.splitlines() if "CONSOLE" in line]
+    assert console == []
+    # The script ran: it gave every canvas the size of its pictures.
+    drawn = re.findall(r"<canvas[^>]* width=\"(\d+)\"", ran.stdout)
+    assert len(drawn) == 5
+    assert all(int(width) > 300 for width in drawn)
