@@ -6,6 +6,7 @@ import shlex
 from pathlib import Path
 
 import pytest
+from snakemake.cli import get_argument_parser
 
 from oarpipe.cli import TABLE_OF, command, parser
 from oarpipe.config.recipe import Recipe
@@ -83,18 +84,19 @@ def readme_commands() -> list[str]:
     return [line for line in lines if re.match(r"(\.venv/bin/)?(oarpipe|make|snakemake)\b", line)]
 
 
-def test_every_command_in_the_readme_exists() -> None:
-    targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
-    for line in readme_commands():
-        program, *words = shlex.split(line, comments=True)
-        if program.endswith("oarpipe"):
-            if words and not words[0].startswith("-"):
-                parser(words[0].replace("-", "_"), command(words[0].replace("-", "_"))).parse_intermixed_args(
-                    [word for word in words[1:] if word not in ("-h", "--help")]
-                ) if "--help" not in words else None
-        elif program == "make":
-            assert {word for word in words if "=" not in word} <= targets, line
-        else:
-            for flag in ("--configfile", "--profile"):
-                if flag in words and "/" in words[words.index(flag) + 1]:
-                    assert (ROOT / words[words.index(flag) + 1]).exists(), line
+@pytest.mark.parametrize("line", readme_commands())
+def test_every_command_in_the_readme_exists(line: str) -> None:
+    program, *words = shlex.split(line, comments=True)
+    if program.endswith("oarpipe"):
+        verb = words[0].replace("-", "_") if words and not words[0].startswith("-") else None
+        if verb and not {"-h", "--help"} & set(words):
+            parser(verb, command(verb)).parse_intermixed_args(words[1:])
+        elif verb:
+            command(verb)
+    elif program == "make":
+        targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
+        assert {word for word in words if "=" not in word} <= targets
+    else:
+        given = get_argument_parser().parse_args(words)
+        for file in [*(given.configfile or []), *(given.profile or [])]:
+            assert (ROOT / file).exists()
