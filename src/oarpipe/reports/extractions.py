@@ -116,7 +116,7 @@ def class_maps(one: Extraction) -> ClassMaps:
     firsts = np.stack([_first_share(one, int(label)) for label in shown])
     names = [one.classes[label] for label in shown]
     heads = ", ".join(names)
-    maps = [step_colours(means, one.grid), shade(firsts, "Greys")]
+    maps = [step_colours(means, one.grid), shade(0.1 + 0.9 * firsts, "Greys")]
     return ClassMaps(
         one.name,
         names,

@@ -15,7 +15,8 @@ from oarpipe.base.grid import Grid
 PIXELS = 8_000_000
 # Small images are kept exactly; photographs are compressed.
 EXACT_SIDE = 64
-_WEBP_QUALITY = 82
+_QUALITY = 82
+_EFFORT = 60
 
 
 @dataclass(frozen=True)
@@ -99,12 +100,10 @@ def strip(images: UInt8[np.ndarray, "n h w 3"], grid: Grid, side: int) -> Sheet:
 
 
 def _encode(canvas: UInt8[np.ndarray, "h w 4"], *, exact: bool) -> str:
-    """The picture as an address that holds it: PNG (gray where it is gray) or WebP."""
-    image, buffer = Image.fromarray(canvas), io.BytesIO()
+    """The picture as an address that holds it: WebP, without loss where asked."""
+    buffer = io.BytesIO()
     if exact:
-        is_gray = bool((canvas[..., 0] == canvas[..., 1]).all() and (canvas[..., 1] == canvas[..., 2]).all())
-        (image.convert("LA") if is_gray else image).save(buffer, "PNG", optimize=True)
+        Image.fromarray(canvas).save(buffer, "WEBP", lossless=True, quality=_EFFORT)
     else:
-        image.save(buffer, "WEBP", quality=_WEBP_QUALITY)
-    kind = "png" if exact else "webp"
-    return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}"
+        Image.fromarray(canvas).save(buffer, "WEBP", quality=_QUALITY)
+    return f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()}"
