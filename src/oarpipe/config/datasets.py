@@ -39,7 +39,7 @@ class ClassifierConfig(Strict):
     channels: int = Field(32, ge=4, description="channels of the first convolution")
     dimensions: int = Field(64, ge=2, description="length of the feature vector")
     augment: bool = Field(True, description="small random shifts, rotations and scalings while training")
-    train: TrainConfig = TrainConfig(steps=400, batch=64, lr=2e-3, weight_decay=0.01)
+    train: TrainConfig = TrainConfig(steps=600, batch=64, lr=2e-3, weight_decay=0.01)
 
     @model_validator(mode="after")
     def _trains_plainly(self) -> "ClassifierConfig":
