@@ -17,6 +17,7 @@ from oarpipe.config.recipe import Recipe
 from oarpipe.errors import IncompleteData
 
 if TYPE_CHECKING:
+    from oarpipe.data.sample_store import SampleStore
     from oarpipe.metrics.extractors import Extractor
     from oarpipe.metrics.features import FeatureSet
 
@@ -146,7 +147,7 @@ def _is_measured(file: Path, described: Path, origin: dict[str, Any]) -> bool:
         return False
 
 
-def _measure_samples(extractor: "Extractor", store: Any) -> tuple["FeatureSet", dict[str, Any]]:
+def _measure_samples(extractor: "Extractor", store: "SampleStore") -> tuple["FeatureSet", dict[str, Any]]:
     import numpy as np
     import torch
 
