@@ -94,7 +94,8 @@ def test_the_masked_full_pass_equals_the_oracle(
 ) -> None:
     model = tiny_model(grid=GRID).double()
     masked, slow = (
-        walk(decoder, model, POLICIES[policy](), Teacher(TOKENS)) for decoder in (MaskedDecoder, ReferenceDecoder)
+        walk(decoder, model, POLICIES[policy](), Teacher(TOKENS))
+        for decoder in (MaskedDecoder, ReferenceDecoder)
     )
     assert torch.equal(masked.order, slow.order)
     assert (masked.score - slow.score).abs().max() < 1e-10

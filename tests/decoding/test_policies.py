@@ -1,6 +1,5 @@
 """Policies on hand-made answers, where the right place is known."""
 
-
 import pytest
 import torch
 
@@ -22,8 +21,6 @@ def answers(probabilities: list[list[float]]) -> Categorical:
     return Categorical(torch.tensor([probabilities], dtype=torch.float64).log())
 
 
-
-
 def test_greedy_picks_the_most_confident_open_position() -> None:
     asked = torch.tensor([[0, 2, 5]])
     columns, score = Greedy(max_prob, PerStepConfig(), 6).choose(
@@ -38,7 +35,9 @@ def test_ties_go_to_the_lowest_position() -> None:
     flat = answers([[0.5, 0.5]] * 3)
     assert Greedy(max_prob, PerStepConfig(), 6).choose(view([1, 3, 4]), asked, flat)[0].tolist() == [[0]]
     several = Greedy(max_prob, PerStepConfig(kind="cosine", steps=2), 6)
-    columns, _ = several.choose(View(GRID, torch.arange(6)[None], None, 1), torch.arange(1, 6)[None], answers([[0.5, 0.5]] * 5))
+    columns, _ = several.choose(
+        View(GRID, torch.arange(6)[None], None, 1), torch.arange(1, 6)[None], answers([[0.5, 0.5]] * 5)
+    )
     assert columns.tolist() == [[0, 1, 2, 3, 4]]
 
 

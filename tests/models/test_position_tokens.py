@@ -57,10 +57,18 @@ def test_no_step_sees_where_a_later_one_goes(tiny_model: Callable[..., PositionT
     assert torch.equal(first[:, :10], second[:, :10])
 
 
-def test_a_prefix_of_an_order_gets_the_answers_of_the_whole(tiny_model: Callable[..., PositionTokens]) -> None:
+def test_a_prefix_of_an_order_gets_the_answers_of_the_whole(
+    tiny_model: Callable[..., PositionTokens],
+) -> None:
     model = tiny_model().double()
-    tokens, order, labels = torch.randint(0, 11, (2, 16)), torch.randperm(16).expand(2, -1), torch.tensor([1, 2])
-    assert torch.allclose(model(tokens, order[:, :5], labels), model(tokens, order, labels)[:, :5], atol=1e-12)
+    tokens, order, labels = (
+        torch.randint(0, 11, (2, 16)),
+        torch.randperm(16).expand(2, -1),
+        torch.tensor([1, 2]),
+    )
+    assert torch.allclose(
+        model(tokens, order[:, :5], labels), model(tokens, order, labels)[:, :5], atol=1e-12
+    )
 
 
 def test_shuffling_the_batch_shuffles_the_answers(tiny_model: Callable[..., PositionTokens]) -> None:
@@ -69,7 +77,9 @@ def test_shuffling_the_batch_shuffles_the_answers(tiny_model: Callable[..., Posi
     order = torch.stack([torch.randperm(16) for _ in range(4)])
     labels, shuffle = torch.arange(4), torch.tensor([2, 0, 3, 1])
     answers = model(tokens, order, labels)
-    assert torch.allclose(model(tokens[shuffle], order[shuffle], labels[shuffle]), answers[shuffle], atol=1e-12)
+    assert torch.allclose(
+        model(tokens[shuffle], order[shuffle], labels[shuffle]), answers[shuffle], atol=1e-12
+    )
 
 
 @pytest.mark.parametrize(
@@ -106,4 +116,7 @@ def test_a_saved_model_loads_bit_for_bit(tiny_model: Callable[..., PositionToken
     save_model(tmp_path, model)
     loaded = load_model(tmp_path)
     assert loaded.grid == model.grid
-    assert all(torch.equal(a, b) for a, b in zip(model.state_dict().values(), loaded.state_dict().values(), strict=True))
+    assert all(
+        torch.equal(a, b)
+        for a, b in zip(model.state_dict().values(), loaded.state_dict().values(), strict=True)
+    )

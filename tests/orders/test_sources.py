@@ -50,9 +50,7 @@ def test_a_source_gives_valid_orders_and_is_a_pure_function_of_the_visit(kind: s
     together = source(asked)
     assert bool(is_order(together).all())
     assert torch.equal(source(asked), together)
-    alone = Visits(
-        asked.samples[2:3], asked.views[2:3], asked.labels[2:3], asked.counters[2:3], asked.epoch
-    )
+    alone = Visits(asked.samples[2:3], asked.views[2:3], asked.labels[2:3], asked.counters[2:3], asked.epoch)
     assert torch.equal(source(alone)[0], together[2])
 
 
