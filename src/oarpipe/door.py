@@ -10,6 +10,7 @@ from oarpipe.base.noise import Stream
 from oarpipe.config.orders import FollowConfig, GreedyConfig, PolicyConfig
 from oarpipe.config.samples import GuidanceConfig, SamplesConfig
 from oarpipe.decoding.walks import extract_orders, sample_tokens
+from oarpipe.errors import BadInput
 from oarpipe.models import load_model
 from oarpipe.models.position_tokens import PositionTokens
 from oarpipe.orders.sources import build_source
@@ -40,6 +41,13 @@ def generate(
     seed: int = 0,
 ) -> Samples:
     """One image a label, greedily if no policy is given; the same seed gives the same images."""
+    wrong = labels[(labels < 0) | (labels > model.null_label)]
+    if len(wrong) or not len(labels):
+        got = f"label {int(wrong[0])}" if len(wrong) else "no label"
+        raise BadInput(
+            f"labels: got {got}; expected at least one, each 0..{model.classes - 1}, "
+            f"or {model.null_label} for no class"
+        )
     config = SamplesConfig(
         model="given",
         count=len(labels),

@@ -94,8 +94,15 @@ def test_other_inputs_are_other_work(tmp_path: Path) -> None:
 def test_a_damaged_file_is_named_and_made_anew(tmp_path: Path, content: str, words: str) -> None:
     finish(tmp_path)
     (tmp_path / "data.txt").write_text(content)
-    assert not Stage(recipe(), tmp_path).is_done()
     with pytest.raises(IncompleteData, match=rf"data\.txt.*{words}"):
+        checked(tmp_path, "datasets")
+    assert not Stage(recipe(), tmp_path).is_done()
+
+
+def test_work_that_begins_withdraws_the_receipt_of_other_work(tmp_path: Path) -> None:
+    finish(tmp_path)
+    assert not Stage(recipe(), tmp_path, also={"something": "else"}).is_done()
+    with pytest.raises(IncompleteData, match="never finished"):
         checked(tmp_path, "datasets")
 
 
@@ -135,9 +142,10 @@ def test_equal_work_gives_an_equal_receipt(tmp_path: Path) -> None:
 
 
 def test_finishing_clears_the_state_and_adds_up_the_shards_time(tmp_path: Path) -> None:
-    for index in (1, 2):
-        Stage(recipe(), tmp_path).finish_shard(Shard(index, 2))
     stage = Stage(recipe(), tmp_path)
+    stage.state.mkdir(parents=True)
+    for index in (1, 2):
+        stage.finish_shard(Shard(index, 2))
     assert files.shard_receipt(tmp_path, Shard(2, 2)).is_file()
     for run in stage.state.glob("*.run.json"):
         write_json(run, {"seconds": 100.0})

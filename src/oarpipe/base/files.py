@@ -203,23 +203,30 @@ class Stage:
         self._clock = time.monotonic()
 
     def is_done(self) -> bool:
-        """Whether this very work was finished before and is whole; if so, its receipt is re-issued."""
-        file = self.out / DONE
-        if not file.is_file():
-            return False
-        try:
-            receipt = read_receipt(file, self.recipe.table)
-        except (IncompleteData, FingerprintMismatch):
-            return False
-        if receipt.fingerprint != self.fingerprint:
-            return False
-        damage = receipt.damage()
-        if damage:
-            log.warning("%s; making %s anew", damage, self.out)
+        """Whether this very work was finished before and is whole: then its receipt is re-issued.
+
+        Else the folder's receipt, being of other work that is about to be overwritten, is withdrawn.
+        """
+        receipt = self._finished_before()
+        if receipt is None:
+            (self.out / RECEIPT).unlink(missing_ok=True)
             return False
         receipt.write(self.out / RECEIPT)
         log.info("%s is already complete", self.out)
         return True
+
+    def _finished_before(self) -> Receipt | None:
+        try:
+            receipt = read_receipt(self.out / DONE, self.recipe.table)
+        except (IncompleteData, FingerprintMismatch):
+            return None
+        if receipt.fingerprint != self.fingerprint:
+            return None
+        damage = receipt.damage()
+        if damage:
+            log.warning("%s; making %s anew", damage, self.out)
+            return None
+        return receipt
 
     def finish(self, *names: str) -> Receipt:
         """Issues the receipt for files (or folders) under `out`, and clears the state of all attempts."""
@@ -247,8 +254,8 @@ class Stage:
 
     def finish_shard(self, shard: Shard) -> None:
         """Issues the small receipt of one shard; the merge that follows issues the whole one."""
-        self.state.mkdir(parents=True, exist_ok=True)
-        self._write_run(self.state / f"{shard}.{RUN}")
+        if self.state.is_dir():  # there is none where the whole was finished before
+            self._write_run(self.state / f"{shard}.{RUN}")
         write_json(shard_receipt(self.out, shard), {"fingerprint": self.fingerprint, "shard": str(shard)})
 
     def _write_run(self, file: Path) -> None:

@@ -74,7 +74,10 @@ class MetricsLog:
         self.file = file
         kept = [r for r in read_metrics(file) if r["step"] < first_step] if file.exists() else []
         self._clock = time.monotonic() - (kept[-1]["seconds"] if kept else 0.0)
-        file.write_text("".join(json.dumps(row) + "\n" for row in kept))
+        file.parent.mkdir(parents=True, exist_ok=True)
+        partial = file.with_name(f"{file.name}.partial")  # a kill must not lose the lines before it
+        partial.write_text("".join(json.dumps(row) + "\n" for row in kept))
+        partial.replace(file)
 
     def write(self, step: int, **values: Any) -> None:
         """One line: the step, the seconds since the run began, and the values."""

@@ -12,7 +12,7 @@ from oarpipe.config.orders import FollowConfig
 from oarpipe.config.samples import SamplesConfig
 from oarpipe.decoding.protocol import Walk
 from oarpipe.decoding.walks import sample_tokens
-from oarpipe.errors import BadInput
+from oarpipe.errors import BadInput, FingerprintMismatch
 from oarpipe.models.position_tokens import PositionTokens
 from oarpipe.orders.sources import WrittenOrders, build_source
 from oarpipe.tokenizers.protocol import ImageTokenizer
@@ -54,6 +54,11 @@ class Generator:
         tables: Mapping[str, WrittenOrders] | None = None,
     ) -> None:
         self.model, self.tokenizer, self.config, self.seed = model, tokenizer, config, seed
+        if tokenizer.codebook != model.codebook:
+            raise FingerprintMismatch(
+                f"the model writes {model.codebook} codes, the tokenizer reads {tokenizer.codebook}; "
+                "name the tokenizer that made the model's tokens"
+            )
         self.classes = torch.tensor(_classes(config.classes, model.classes))
         self.source = None
         if isinstance(config.policy, FollowConfig):

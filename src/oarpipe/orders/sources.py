@@ -150,9 +150,16 @@ def build_source(
         case RandomConfig():
             return Random(grid.positions, seed, stream)
         case TableConfig():
-            return Table(config.orders, tables[config.orders])
+            return Table(config.orders, _written(tables, config.orders))
         case ClassMeanConfig():
-            return ClassMean(config.orders, tables[config.orders])
+            return ClassMean(config.orders, _written(tables, config.orders))
         case AnnealConfig():
             start = build_source(config.start, grid, seed, tables, stream=stream)
             return Anneal(config, start, build_source(config.to, grid, seed, tables, stream=stream), seed)
+
+
+def _written(tables: Mapping[str, WrittenOrders], name: str) -> WrittenOrders:
+    if name not in tables:
+        given = ", ".join(tables) or "none"
+        raise BadInput(f"orders.{name}: needed but not given (given: {given}); name its folder with --orders")
+    return tables[name]

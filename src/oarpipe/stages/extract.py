@@ -2,11 +2,13 @@
 
 from pathlib import Path
 
+from oarpipe.base.agreement import check_tokens
 from oarpipe.base.files import Receipt, Stage, checked
 from oarpipe.base.log import log, progress
 from oarpipe.base.shards import Shard
 from oarpipe.config.orders import OrdersConfig
 from oarpipe.config.recipe import Recipe
+from oarpipe.errors import BadInput
 
 
 def extract(
@@ -14,6 +16,7 @@ def extract(
 ) -> None:
     """Extracts this shard's parts; those that are there already are kept, whoever made them."""
     inputs = {"model": checked(model, "models"), "tokens": checked(tokens, "tokens")}
+    check_tokens(inputs["tokens"], [inputs["model"]])
     stage, shard = Stage(recipe, out, inputs=inputs), shard or Shard(1, 1)
     if not stage.is_done():
         _extract_parts(stage, inputs, shard)
@@ -31,6 +34,8 @@ def _extract_parts(stage: Stage, inputs: dict[str, Receipt], shard: Shard) -> No
     recipe = stage.recipe
     entry: OrdersConfig = recipe.entry
     tokens = TokenStore.open(inputs["tokens"].folder / "tokens.zarr").read().select(entry.split)
+    if not len(tokens):
+        raise BadInput(f"orders.{recipe.name}.split: there are no {entry.split} images to extract from")
     provenance = {
         "fingerprint": stage.fingerprint,
         "model": inputs["model"].digest,

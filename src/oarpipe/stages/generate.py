@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from oarpipe.base.agreement import check_tokens_of
 from oarpipe.base.files import Receipt, Stage, checked
 from oarpipe.base.log import progress
 from oarpipe.base.shards import Shard
@@ -21,6 +22,7 @@ def generate(
     """Draws this shard's samples into the store; store shards that are there already are kept."""
     network, images = checked(model, "models"), checked(tokenizer, "tokenizers")
     tables = [checked(path, "orders") for path in orders or []]
+    check_tokens_of(network, tables)
     stage = Stage(recipe, out, inputs={"model": network, "tokenizer": images, "orders": tables})
     shard = shard or Shard(1, 1)
     if not stage.is_done():

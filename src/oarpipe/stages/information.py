@@ -3,10 +3,12 @@
 from pathlib import Path
 from typing import Any
 
+from oarpipe.base.agreement import check_tokens
 from oarpipe.base.files import Stage, checked, write_json
 from oarpipe.base.log import progress
 from oarpipe.config.outputs import InformationConfig
 from oarpipe.config.recipe import Recipe
+from oarpipe.errors import BadInput
 
 
 def information(
@@ -21,6 +23,7 @@ def information(
     networks = [checked(path, "models") for path in models]
     codes = checked(tokens, "tokens")
     tables = [checked(path, "orders") for path in orders or []]
+    check_tokens(codes, [*networks, *tables])
     stage = Stage(recipe, out, inputs={"models": networks, "tokens": codes, "orders": tables})
     if stage.is_done():
         return
@@ -35,6 +38,8 @@ def information(
     set_threads()
     entry = recipe.entry
     held_out = TokenStore.open(codes.folder / "tokens.zarr").read().select(entry.split)
+    if not len(held_out):
+        raise BadInput(f"information.{recipe.name}.split: there are no {entry.split} images to measure on")
     written = {table.name: OrderTable.read(table.folder / "orders.parquet") for table in tables}
     sources = {
         name: build_source(order, held_out.grid, recipe.seed, written, stream=Stream.VISIT)

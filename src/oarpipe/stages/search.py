@@ -1,9 +1,9 @@
 """Finds an arm's best temperature and guidance on one split, then samples the arm there in full."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from oarpipe.base.agreement import check_tokens_of
 from oarpipe.base.files import Receipt, Stage, checked, read_json, write_json
 from oarpipe.base.log import log, progress
 from oarpipe.config.recipe import Recipe, read_recipe
@@ -30,6 +30,7 @@ def search(
         "features": checked(features, "features"),
     }
     tables = [checked(path, "orders") for path in orders or []]
+    check_tokens_of(receipts["model"], tables)
     stage = Stage(recipe, out, inputs={**receipts, "orders": tables}, also={"arm": arm_recipe.meaning()})
     if stage.is_done():
         return

@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
+from oarpipe.base.agreement import check_tokens
 from oarpipe.base.files import Stage, checked
 from oarpipe.config.models import ModelConfig
 from oarpipe.config.recipe import Recipe
+from oarpipe.errors import BadInput
 
 
 def train(recipe: Recipe[ModelConfig], *, tokens: Path, init: Path | None = None, out: Path) -> None:
@@ -16,10 +18,13 @@ def fit_model(
     recipe: Recipe[ModelConfig], *, tokens: Path, init: Path | None, orders: list[Path], out: Path
 ) -> None:
     """What `train` and `distill` share: read, train, publish."""
+    _check_init(recipe, init)
     receipts = {"tokens": checked(tokens, "tokens")}
     if init is not None:
         receipts["init"] = checked(init, "models")
+        check_tokens(receipts["tokens"], [receipts["init"]])
     tables = [checked(path, "orders") for path in orders]
+    check_tokens(receipts["tokens"], tables)
     stage = Stage(recipe, out, inputs={**receipts, "orders": tables})
     if stage.is_done():
         return
@@ -66,3 +71,12 @@ def fit_model(
     )
     save_model(out, fit(run))
     stage.finish("model.safetensors", "model.yaml")
+
+
+def _check_init(recipe: Recipe[ModelConfig], init: Path | None) -> None:
+    """A model is started from another if its recipe says so, and only then."""
+    wanted = recipe.entry.init
+    if wanted is not None and init is None:
+        raise BadInput(f"models.{recipe.name}: starts from models.{wanted}; name its folder with --init")
+    if wanted is None and init is not None:
+        raise BadInput(f"models.{recipe.name}: its recipe has no `init:`; leave --init {init} out")
