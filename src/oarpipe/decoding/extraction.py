@@ -39,11 +39,12 @@ class OrderExtractor:
         order = torch.cat([walk.order for walk in walks]).cpu()
         score = torch.cat([walk.score for walk in walks]).cpu()
         samples, views = self._rows(part)
+        rows = samples.numpy()  # numpy takes a tensor of one row for a number
         return OrderTable(
-            sample_id=self.tokens.sample_ids[samples],
+            sample_id=self.tokens.sample_ids[rows],
             view=views.to(torch.uint8).numpy(),
             caption=torch.full_like(views, NO_CAPTION, dtype=torch.int16).numpy(),
-            label=self.tokens.labels[samples],
+            label=self.tokens.labels[rows],
             order=order.to(torch.uint16).numpy(),
             score=score.float().numpy(),
             mean_step_distance=step_distances(order, self.tokens.grid).mean(dim=1).numpy(),
