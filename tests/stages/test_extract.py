@@ -1,0 +1,151 @@
+"""The stage `extract`: the oracle's orders, the same bytes however the work was cut or interrupted."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from oarpipe.base.files import Receipt, checked
+from oarpipe.base.shards import Shard
+from oarpipe.config.orders import OrdersConfig, PerStepConfig
+from oarpipe.config.recipe import Recipe
+from oarpipe.data.order_table import OrderTable
+from oarpipe.data.token_store import TokenStore
+from oarpipe.decoding.policies import Greedy, max_prob
+from oarpipe.decoding.reference import ReferenceDecoder
+from oarpipe.decoding.reveals import Teacher
+from oarpipe.decoding.rollout import rollout
+from oarpipe.errors import BadInput, FingerprintMismatch
+from oarpipe.models import load_model
+from oarpipe.stages.extract import extract
+from oarpipe.stages.merge_orders import merge_orders
+from tests.stages.ingredients import GRID, orders_recipe, real_model, tokens
+
+RECIPE = orders_recipe(batch=3, part=5)  # 16 rows in 4 parts, the last of one row
+
+
+@pytest.fixture(scope="module")
+def line(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    root = tmp_path_factory.mktemp("line")
+    store = tokens(root / "tokens", views=2)
+    return {"tokens": store, "model": real_model(root / "any", store)}
+
+
+def run(
+    line: dict[str, Path], out: Path, *shards: str, recipe: Recipe[OrdersConfig] = RECIPE
+) -> tuple[OrderTable, Receipt]:
+    for shard in shards or ("1-of-1",):
+        extract(recipe, **line, out=out, shard=Shard.parse(shard))
+    merge_orders(recipe, **line, out=out)
+    return OrderTable.read(out / "orders.parquet"), checked(out, "orders")
+
+
+def test_every_row_is_the_oracles_greedy_walk(line: dict[str, Path], tmp_path: Path) -> None:
+    found, _ = run(line, tmp_path / "greedy")
+    network = load_model(line["model"])
+    store = TokenStore.open(line["tokens"] / "tokens.zarr").read().select("train")
+    assert found.sample_id.tolist() == np.repeat(store.sample_ids, 2).tolist()
+    assert found.view.tolist() == [0, 1] * 8
+    labels = torch.from_numpy(np.repeat(store.labels, 2)).long()
+    codes = torch.from_numpy(store.tokens.reshape(-1, 6)).long()
+    walk = rollout(
+        ReferenceDecoder(network, labels), Greedy(max_prob, PerStepConfig(), 6), Teacher(codes), GRID, 16,
+        torch.device("cpu"),
+    )  # fmt: skip
+    np.testing.assert_array_equal(found.label, labels)
+    np.testing.assert_array_equal(found.order, walk.order)
+    np.testing.assert_allclose(found.score, walk.score, atol=1e-5)
+    rows, columns = found.order.astype(int) // 3, found.order.astype(int) % 3
+    steps = np.hypot(np.diff(rows), np.diff(columns))
+    np.testing.assert_allclose(found.mean_step_distance, steps.mean(axis=1), rtol=1e-6)
+
+
+def test_sharding_does_not_change_a_byte(line: dict[str, Path], tmp_path: Path) -> None:
+    _, whole = run(line, tmp_path / "whole")
+    _, three = run(line, tmp_path / "three", "3-of-3", "1-of-3", "2-of-3")
+    _, nine = run(line, tmp_path / "nine", *(f"{k}-of-9" for k in range(1, 10)))  # more shards than parts
+    assert whole == three == nine
+
+
+def test_a_killed_extraction_keeps_its_parts_and_may_be_sharded_anew(
+    line: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, whole = run(line, tmp_path / "whole")
+    write, written = OrderTable.write, 0
+
+    def interrupted(self: OrderTable, file: Path) -> None:
+        nonlocal written
+        if written == 2:
+            raise KeyboardInterrupt
+        written += 1
+        write(self, file)
+
+    out = tmp_path / "killed"
+    with monkeypatch.context() as patch:
+        patch.setattr(OrderTable, "write", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            extract(RECIPE, **line, out=out)
+    assert not (out / "shards").exists()
+    kept = {file: file.stat().st_mtime_ns for file in out.rglob("*.parquet")}
+    assert len(kept) == 2
+    for k in (1, 2, 3):
+        extract(RECIPE, **line, out=out, shard=Shard(k, 3))
+    assert {file: file.stat().st_mtime_ns for file in kept} == kept
+    assert len(list(out.rglob("*.parquet"))) == 4
+    merge_orders(RECIPE, **line, out=out)
+    assert checked(out, "orders") == whole
+
+
+def test_an_extraction_that_was_merged_is_not_done_again(line: dict[str, Path], tmp_path: Path) -> None:
+    run(line, tmp_path / "greedy")
+    extract(RECIPE, **line, out=tmp_path / "greedy", shard=Shard(2, 3))
+    assert not list(tmp_path.rglob("orders-*.parquet"))
+    assert (tmp_path / "greedy" / "shards" / "2-of-3.json").is_file()
+
+
+@pytest.mark.parametrize(("split", "samples"), [("test", [0, 15]), ("all", list(range(0, 30, 3)))])
+def test_only_the_split_is_extracted(
+    line: dict[str, Path], tmp_path: Path, split: str, samples: list[int]
+) -> None:
+    found, _ = run(line, tmp_path / split, recipe=orders_recipe(split=split))
+    assert found.sample_id.tolist() == np.repeat(samples, 2).tolist()
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [
+        {"select": "follow", "order": {"kind": "random"}},
+        {"select": "near", "strength": 0.3},
+        {"select": "greedy", "score": "truth", "per_step": {"kind": "cosine", "steps": 3}},
+    ],
+)
+def test_every_policy_may_be_sharded(line: dict[str, Path], tmp_path: Path, policy: dict[str, Any]) -> None:
+    recipe = orders_recipe(policy=policy, batch=3, part=5)
+    table, whole = run(line, tmp_path / "whole", recipe=recipe)
+    _, parts = run(line, tmp_path / "parts", "1-of-2", "2-of-2", recipe=recipe)
+    assert whole == parts
+    assert len({tuple(order) for order in table.order.tolist()}) > 1
+
+
+def test_the_file_says_what_it_was_made_from(line: dict[str, Path], tmp_path: Path) -> None:
+    table, receipt = run(line, tmp_path / "greedy")
+    assert table.provenance["model"] == checked(line["model"], "models").digest
+    assert table.provenance["tokens"] == checked(line["tokens"], "tokens").digest
+    assert table.provenance["fingerprint"] == receipt.fingerprint
+    assert table.provenance["grid"] == "2x3"
+
+
+def test_a_model_of_other_tokens_is_refused(line: dict[str, Path], tmp_path: Path) -> None:
+    other = tokens(tmp_path / "tokens", first=7)
+    with pytest.raises(FingerprintMismatch, match=rf"{line['model']}: models\.any was made from tokens"):
+        extract(RECIPE, model=line["model"], tokens=other, out=tmp_path / "greedy")
+
+
+def test_a_split_without_images_is_refused(tmp_path: Path) -> None:
+    store = tokens(tmp_path / "tokens", rows=4, test_every=1)
+    network = real_model(tmp_path / "any", store)
+    with pytest.raises(BadInput, match=r"orders\.greedy\.split: there are no train images"):
+        extract(RECIPE, model=network, tokens=store, out=tmp_path / "greedy")
+    assert not (tmp_path / "greedy" / "shards").exists()
