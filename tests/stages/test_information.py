@@ -1,0 +1,112 @@
+"""The stage `information`: likelihoods by the training forward, sample by sample."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from oarpipe.base.files import checked, read_json
+from oarpipe.config.outputs import InformationConfig
+from oarpipe.config.recipe import Recipe
+from oarpipe.data.order_table import OrderTable
+from oarpipe.data.token_store import TokenStore
+from oarpipe.errors import BadInput, FingerprintMismatch
+from oarpipe.models import load_model
+from oarpipe.stages.extract import extract
+from oarpipe.stages.information import information
+from oarpipe.stages.merge_orders import merge_orders
+from tests.stages.ingredients import orders_recipe, real_model, tokens
+
+ORDERS = {
+    "random": {"kind": "random"},
+    "column": {"kind": "rule", "name": "column"},
+    "greedy": {"kind": "table", "orders": "greedy"},
+}
+
+
+class Line:
+    """Two models of one token store, and the orders of its held-out images."""
+
+    def __init__(self, root: Path) -> None:
+        self.tokens = tokens(root / "tokens", views=2)
+        self.models = [
+            real_model(root / name, self.tokens, scale=scale) for name, scale in (("a", 1.0), ("b", 0.5))
+        ]
+        self.orders, recipe = root / "greedy", orders_recipe(split="test")
+        extract(recipe, model=self.models[0], tokens=self.tokens, out=self.orders)
+        merge_orders(recipe, model=self.models[0], tokens=self.tokens, out=self.orders)
+
+    def run(self, out: Path, **options: Any) -> dict[str, Any]:
+        entry = {"tokens": "tokens", "orders": ORDERS, **options}
+        recipe = Recipe("information", "main", 0, InformationConfig.model_validate(entry))
+        information(recipe, models=self.models, tokens=self.tokens, orders=[self.orders], out=out)
+        found = read_json(out / "information.json")
+        assert isinstance(found, dict)
+        return found
+
+
+@pytest.fixture(scope="module")
+def line(tmp_path_factory: pytest.TempPathFactory) -> Line:
+    return Line(tmp_path_factory.mktemp("line"))
+
+
+def by_hand(network: Path, codes: np.ndarray, order: list[int], label: int) -> float:
+    """The mean over the steps of -log of the true code's share, nats."""
+    model = load_model(network)
+    logits = model(torch.tensor(codes)[None].long(), torch.tensor([order]), torch.tensor([label]))[0]
+    shares = np.exp(logits.detach().double().numpy())
+    shares /= shares.sum(axis=1, keepdims=True)
+    return -sum(math.log(shares[step, codes[place]]) for step, place in enumerate(order)) / len(order)
+
+
+def test_every_likelihood_is_the_one_computed_by_hand(line: Line, tmp_path: Path) -> None:
+    found = line.run(tmp_path / "main", batch=1)
+    held_out = TokenStore.open(line.tokens / "tokens.zarr").read().select("test")
+    table = OrderTable.read(line.orders / "orders.parquet")
+    first_views = table.order[table.view == 0].astype(int).tolist()
+    assert (found["split"], found["count"], found["positions"]) == ("test", 2, 6)
+    assert set(found["models"]) == {"a", "b"}
+    for model in line.models:
+        told = found["models"][model.name]
+        for row in range(2):
+            codes, label = held_out.tokens[row, 0], int(held_out.labels[row])
+            for name, order in (("column", [0, 3, 1, 4, 2, 5]), ("greedy", first_views[row])):
+                expected = by_hand(model, codes, order, label)
+                assert told[name]["per_sample"][row] == pytest.approx(expected, abs=1e-5)
+        for walked in told.values():
+            assert walked["nll"] == pytest.approx(np.mean(walked["per_sample"]), abs=1e-5)
+
+
+def test_the_random_orders_are_the_same_for_every_model_and_batch(line: Line, tmp_path: Path) -> None:
+    whole, single = line.run(tmp_path / "whole"), line.run(tmp_path / "single", batch=1)
+    for name in ("a", "b"):
+        pair = [told["models"][name]["random"]["per_sample"] for told in (whole, single)]
+        assert pair[0] == pytest.approx(pair[1], abs=1e-5)
+
+
+def test_running_again_measures_nothing(line: Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = line.run(tmp_path / "main")
+    monkeypatch.setattr("oarpipe.training.objective.sample_nll", None)
+    assert line.run(tmp_path / "main") == found
+    assert list(checked(tmp_path / "main", "information").files) == ["information.json"]
+
+
+def test_a_model_of_another_token_store_is_refused(line: Line, tmp_path: Path) -> None:
+    foreign = real_model(tmp_path / "foreign", tokens(tmp_path / "tokens", first=7))
+    recipe = Recipe(
+        "information", "main", 0, InformationConfig.model_validate({"tokens": "t", "orders": ORDERS})
+    )
+    with pytest.raises(FingerprintMismatch, match=rf"{foreign}: models\.foreign was made from tokens"):
+        information(recipe, models=[foreign], tokens=line.tokens, out=tmp_path / "main")
+
+
+def test_a_split_without_images_is_refused(tmp_path: Path) -> None:
+    store = tokens(tmp_path / "tokens", rows=4, test_every=1)
+    network = real_model(tmp_path / "any", store)
+    entry = {"tokens": "t", "split": "train", "orders": {"random": {"kind": "random"}}}
+    recipe = Recipe("information", "main", 0, InformationConfig.model_validate(entry))
+    with pytest.raises(BadInput, match=r"information\.main\.split: there are no train images"):
+        information(recipe, models=[network], tokens=store, out=tmp_path / "main")
