@@ -1,4 +1,4 @@
-"""Draws `rules.svg`, the eight order rules on a 6x6 grid: `python docs/images/rules.py` from the clone's root."""
+"""Draws `rules.svg`, the order rules on a 6x6 grid: `python docs/images/rules.py` from the clone's root."""
 
 from pathlib import Path
 
@@ -19,9 +19,10 @@ def drawing() -> str:
     """The picture as SVG: each cell says at which step it is filled, yellow early and violet late."""
     side = GRID.width * CELL
     names = [*RULES, "fixed_random"]
+    rows = -(-len(names) // 4)
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {4 * (side + GAP) - GAP} '
-        f'{2 * (side + TITLE + GAP) - GAP}" role="img" aria-label="The eight order rules on a 6x6 grid">',
+        f'{rows * (side + TITLE + GAP) - GAP}" role="img" aria-label="The order rules on a 6x6 grid">',
         f"<style>{STYLE}</style>",
     ]
     for i, name in enumerate(names):
