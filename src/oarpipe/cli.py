@@ -40,6 +40,7 @@ HELP = {
     "measured": "folder of the features of all sample sets (made by `features`)",
     "model": "results folder of the model (made by `train` or `distill`)",
     "models": "results folders of the models (made by `train` or `distill`)",
+    "npz": "also write samples.npz (arr_0, uint8 NHWC), the form that ADM's evaluator reads",
     "orders": "results folders of the extracted orders (made by `extract` and `merge_orders`)",
     "out": "folder to write the results into",
     "recipe": "recipe file: one entry of a book, as Snakemake or `oarpipe show --recipe` writes it",

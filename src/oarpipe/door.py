@@ -9,6 +9,7 @@ from torch import Tensor
 from oarpipe.base.noise import Stream
 from oarpipe.config.orders import FollowConfig, GreedyConfig, PolicyConfig
 from oarpipe.config.samples import GuidanceConfig, SamplesConfig
+from oarpipe.decoding.generation import check_codes
 from oarpipe.decoding.walks import extract_orders, sample_tokens
 from oarpipe.errors import BadInput
 from oarpipe.models import load_model
@@ -41,6 +42,7 @@ def generate(
     seed: int = 0,
 ) -> Samples:
     """One image a label, greedily if no policy is given; the same seed gives the same images."""
+    check_codes(model, tokenizer)
     wrong = labels[(labels < 0) | (labels > model.null_label)]
     if len(wrong) or not len(labels):
         got = f"label {int(wrong[0])}" if len(wrong) else "no label"

@@ -56,6 +56,23 @@ def test_a_whole_store_is_published(inputs: dict[str, Any], tmp_path: Path) -> N
     assert not (tmp_path / "out" / "state").exists()
 
 
+def test_numpy_reads_the_export_which_goes_when_the_samples_change(
+    inputs: dict[str, Any], tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    generate(inputs, out)
+    merge_samples(RECIPE, **inputs, out=out)
+    assert not (out / "samples.npz").exists()
+    merge_samples(RECIPE, **inputs, out=out, npz=True)
+    with np.load(out / "samples.npz", allow_pickle=False) as arrays:
+        assert arrays.files == ["arr_0"]
+        assert arrays["arr_0"].dtype == np.uint8
+        np.testing.assert_array_equal(arrays["arr_0"], SampleStore.open(out / "samples.zarr").read("images"))
+    with pytest.raises(IncompleteData):
+        merge_samples(ingredients.samples_recipe(count=11, shard=4), **inputs, out=out)
+    assert not (out / "samples.npz").exists()
+
+
 def test_missing_shards_are_named_by_their_samples(inputs: dict[str, Any], tmp_path: Path) -> None:
     store = generate(inputs, tmp_path / "out")
     for i in (0, 2):

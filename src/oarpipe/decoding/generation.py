@@ -54,11 +54,7 @@ class Generator:
         tables: Mapping[str, WrittenOrders] | None = None,
     ) -> None:
         self.model, self.tokenizer, self.config, self.seed = model, tokenizer, config, seed
-        if tokenizer.codebook != model.codebook:
-            raise FingerprintMismatch(
-                f"the model writes {model.codebook} codes, the tokenizer reads {tokenizer.codebook}; "
-                "name the tokenizer that made the model's tokens"
-            )
+        check_codes(model, tokenizer)
         self.classes = torch.tensor(_classes(config.classes, model.classes))
         self.source = None
         if isinstance(config.policy, FollowConfig):
@@ -95,6 +91,15 @@ class Generator:
 
 def _device(model: PositionTokens) -> torch.device:
     return next(model.parameters()).device
+
+
+def check_codes(model: PositionTokens, tokenizer: ImageTokenizer) -> None:
+    """`FingerprintMismatch` if the model's codes cannot be the tokenizer's."""
+    if tokenizer.codebook != model.codebook:
+        raise FingerprintMismatch(
+            f"the model writes {model.codebook} codes, the tokenizer reads {tokenizer.codebook}; "
+            "name the tokenizer that made the model's tokens"
+        )
 
 
 def joined(blocks: Sequence[Drawn]) -> dict[str, np.ndarray]:

@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
-from oarpipe.base.files import Receipt, Stage, checked
+from oarpipe.base.files import Receipt, Stage, checked, remove
 from oarpipe.config.recipe import Recipe
 from oarpipe.config.samples import SamplesConfig
 from oarpipe.errors import IncompleteData
+
+EXPORT = "samples.npz"
 
 
 def merge_samples(
@@ -15,19 +17,32 @@ def merge_samples(
     tokenizer: Path,
     orders: list[Path] | None = None,
     out: Path,
+    npz: bool = False,
 ) -> None:
-    """Moves the store that `generate` filled to `samples.zarr`; a missing shard is `IncompleteData`."""
+    """Moves the store that `generate` filled to `samples.zarr`; a missing shard is `IncompleteData`.
+
+    With `npz` it also writes `samples.npz`, the form that ADM's evaluator reads, also of a finished set.
+    """
     inputs: dict[str, Receipt | list[Receipt]] = {
         "model": checked(model, "models"),
         "tokenizer": checked(tokenizer, "tokenizers"),
         "orders": [checked(path, "orders") for path in orders or []],
     }
     stage = Stage(recipe, out, inputs=inputs)
-    if stage.is_done():
-        return
+    if not stage.is_done():
+        remove(out / EXPORT)
+        _publish(stage)
+    if npz:
+        from oarpipe.data.sample_store import SampleStore
+
+        SampleStore.open(out / "samples.zarr").export_npz(out / EXPORT)
+
+
+def _publish(stage: Stage) -> None:
     from oarpipe.data.sample_store import SampleStore
     from oarpipe.data.sharded import publish, unpublished
 
+    out = stage.out
     filled, published = stage.state / "samples.zarr", out / "samples.zarr"
     store = SampleStore.open(unpublished(filled, published))
     missing = store.missing()
