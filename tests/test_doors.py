@@ -76,9 +76,8 @@ def test_every_flag_and_every_verb_is_explained(verb: str) -> None:
 
 def readme_commands() -> list[str]:
     """The lines of the README's shell blocks that call our own commands, continuation lines joined."""
-    blocks = re.findall(
-        r"^```(?:bash|sh|console)?\n(.*?)^```", README.read_text(), flags=re.MULTILINE | re.DOTALL
-    )
+    fences = re.findall(r"^```(\w*)\n(.*?)^```$", README.read_text(), flags=re.MULTILINE | re.DOTALL)
+    blocks = [text for language, text in fences if language in ("", "bash", "sh", "console")]
     lines = [line.strip() for block in blocks for line in block.replace("\\\n", " ").splitlines()]
     lines = [line.removeprefix("$ ").partition("  #")[0].strip() for line in lines]
     return [line for line in lines if re.match(r"(\.venv/bin/)?(oarpipe|make|snakemake)\b", line)]

@@ -154,14 +154,15 @@ def overview() -> str:
     ]
     for group, verbs in groups.items():
         lines += ["", f"{group}:"]
-        lines += [f"  {verb:<17}{_first_line(command(verb))}" for verb in verbs]
+        lines += [f"  {verb:<17}{_purpose(command(verb))}" for verb in verbs]
     return "\n".join(
         [*lines, "", "`oarpipe VERB --help` says what a verb needs. Hyphens do for underscores."]
     )
 
 
-def _first_line(function: Callable[..., None]) -> str:
-    return (inspect.getdoc(function) or "").partition("\n")[0]
+def _purpose(function: Callable[..., None]) -> str:
+    """What a verb is for: the first line of its module."""
+    return (sys.modules[function.__module__].__doc__ or "").partition("\n")[0]
 
 
 class _Parser(argparse.ArgumentParser):
@@ -175,7 +176,7 @@ def parser(verb: str, function: Callable[..., None]) -> argparse.ArgumentParser:
     """The command line of one verb, from the names and types of its function's parameters."""
     made = _Parser(
         prog=f"oarpipe {verb}",
-        description=inspect.getdoc(function),
+        description=f"{_purpose(function)}\n\n{inspect.getdoc(function)}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )

@@ -1,6 +1,8 @@
-"""Which device, how many threads, how fast: facts about the machine that a run needs."""
+"""Which device, how precise, how fast: facts about the machine that a run needs.
 
-import os
+How many threads is OMP_NUM_THREADS' to say, which Snakemake sets to a rule's `threads`.
+"""
+
 import time
 from contextlib import AbstractContextManager, nullcontext
 from functools import cache
@@ -13,14 +15,6 @@ def pick_device(name: str = "auto") -> torch.device:
     if name != "auto":
         return torch.device(name)
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
-def set_threads() -> int:
-    """Ties torch's threads to OMP_NUM_THREADS (Snakemake's `threads`); returns how many there are."""
-    wanted = os.environ.get("OMP_NUM_THREADS")
-    if wanted and wanted.isdigit():
-        torch.set_num_threads(max(1, int(wanted)))
-    return torch.get_num_threads()
 
 
 def autocast(device: torch.device, precision: str) -> AbstractContextManager[object]:

@@ -142,10 +142,25 @@ def validate(raw: dict[str, Any], source: str = "book") -> Book:
     if not problems:
         book = Book(book_name or "", tuple(seeds), tables)
         problems += _cycles(book) or _misfits(book)
+    problems = _at_their_origin(problems, raw)
     if problems:
         head = f"{source}: {len(problems)} mistake{'s' * (len(problems) > 1)}"
         raise ConfigError("\n  ".join([head, *problems]) if len(problems) > 1 else f"{source}: {problems[0]}")
     return book
+
+
+def _at_their_origin(problems: list[str], raw: dict[str, Any]) -> list[str]:
+    """The mistakes without those that an entry only took over from the one it is `like`."""
+    told = set(problems)
+
+    def is_taken_over(problem: str) -> bool:
+        table, _, path = problem.partition(".")
+        name, _, rest = path.partition(".")
+        entries = raw.get(table)
+        entry = entries.get(name) if isinstance(entries, dict) else None
+        return isinstance(entry, dict) and f"{table}.{entry.get('like')}.{rest}" in told
+
+    return [problem for problem in problems if not is_taken_over(problem)]
 
 
 def merge(parent: dict[str, Any], child: dict[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 from jaxtyping import Float, Int, Int64, UInt8
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 from pydantic import TypeAdapter
 
 from oarpipe.base.files import Receipt
@@ -134,8 +134,9 @@ def _decode(file: Path, content: bytes) -> Image.Image:
     except BadInput as error:
         raise BadInput(f"{file}: {error}") from error
     except _UNREADABLE as error:
+        reason = "of no format that Pillow knows" if isinstance(error, UnidentifiedImageError) else error
         raise BadInput(
-            f"{file}: not a readable image ({error}); repair or remove it and run index again"
+            f"{file}: not a readable image ({reason}); repair or remove it and run index again"
         ) from error
 
 

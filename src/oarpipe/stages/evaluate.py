@@ -28,13 +28,11 @@ def evaluate(recipe: Recipe[EvaluationConfig], *, measured: Path, out: Path) -> 
 
 
 def _evaluate(recipe: Recipe[EvaluationConfig], folder: Path) -> dict[str, Any]:
-    from oarpipe.base.devices import set_threads
     from oarpipe.metrics.bootstrap import frechet_replicates
     from oarpipe.metrics.extractors import metric_name
     from oarpipe.metrics.features import FeatureSet
     from oarpipe.stages.features import set_name
 
-    set_threads()
     network = read_json(folder / "network.json")
     reference = _Reference(FeatureSet.read(folder / "reference.npz"), recipe.entry, network)
     described = [(file, read_json(file)["facts"]) for file in sorted((folder / "sets").rglob("*.json"))]

@@ -24,13 +24,12 @@ def extract(
 
 
 def _extract_parts(stage: Stage, inputs: dict[str, Receipt], shard: Shard) -> None:
-    from oarpipe.base.devices import pick_device, set_threads
+    from oarpipe.base.devices import pick_device
     from oarpipe.data.order_table import part_name, part_ranges
     from oarpipe.data.token_store import TokenStore
     from oarpipe.decoding.extraction import OrderExtractor
     from oarpipe.models import load_model
 
-    set_threads()
     recipe = stage.recipe
     entry: OrdersConfig = recipe.entry
     tokens = TokenStore.open(inputs["tokens"].folder / "tokens.zarr").read().select(entry.split)

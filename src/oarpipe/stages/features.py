@@ -122,10 +122,8 @@ class _Measuring:
 
     def _load(self) -> "Extractor":
         if self._extractor is None:
-            from oarpipe.base.devices import set_threads
             from oarpipe.metrics.extractors import load_extractor
 
-            set_threads()
             self._extractor = load_extractor(self._network)
         return self._extractor
 

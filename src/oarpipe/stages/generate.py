@@ -33,7 +33,7 @@ def generate(
 def _generate_shards(
     stage: Stage, model: Receipt, tokenizer: Receipt, tables: list[Receipt], shard: Shard
 ) -> None:
-    from oarpipe.base.devices import pick_device, set_threads
+    from oarpipe.base.devices import pick_device
     from oarpipe.data.order_table import OrderTable
     from oarpipe.data.sample_store import SampleStore
     from oarpipe.data.sharded import unpublished
@@ -41,7 +41,6 @@ def _generate_shards(
     from oarpipe.models import load_model
     from oarpipe.tokenizers import load_tokenizer
 
-    set_threads()
     recipe = stage.recipe
     device = pick_device()
     network = load_model(model.folder, device)

@@ -1,4 +1,4 @@
-"""Held-out negative log-likelihood of models in given orders (paper Eqs. 3-5 compare such sums)."""
+"""Measures the likelihood of held-out images under models, in given orders (paper Eqs. 3-5)."""
 
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ def information(
     stage = Stage(recipe, out, inputs={"models": networks, "tokens": codes, "orders": tables})
     if stage.is_done():
         return
-    from oarpipe.base.devices import pick_device, set_threads
+    from oarpipe.base.devices import pick_device
     from oarpipe.base.noise import Stream
     from oarpipe.data.order_table import OrderTable
     from oarpipe.data.token_store import TokenStore
@@ -35,7 +35,6 @@ def information(
     from oarpipe.orders.sources import build_source
     from oarpipe.training.objective import sample_nll
 
-    set_threads()
     entry = recipe.entry
     held_out = TokenStore.open(codes.folder / "tokens.zarr").read().select(entry.split)
     if not len(held_out):

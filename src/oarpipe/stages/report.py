@@ -19,11 +19,11 @@ def report(
     tokenizers: list[Path],
     tokens: list[Path],
     models: list[Path],
-    orders: list[Path],
+    orders: list[Path] | None = None,
     samples: list[Path],
-    searches: list[Path],
+    searches: list[Path] | None = None,
     evaluation: list[Path],
-    information: list[Path],
+    information: list[Path] | None = None,
     out: Path,
 ) -> None:
     """Writes `report.html`; every list holds the results of all names and seeds that the page speaks of."""
@@ -39,14 +39,12 @@ def report(
         "evaluations": evaluation,
         "information": information,
     }
-    receipts = {table: [checked(path, table) for path in paths] for table, paths in given.items()}
+    receipts = {table: [checked(path, table) for path in paths or []] for table, paths in given.items()}
     stage = Stage(recipe, out, inputs=receipts)
     if stage.is_done():
         return
-    from oarpipe.base.devices import set_threads
     from oarpipe.reports.pages import render
 
-    set_threads()
     page = render(recipe.entry, receipts)
     if len(page.encode()) > LARGEST:
         log.warning(

@@ -34,9 +34,7 @@ def search(
     stage = Stage(recipe, out, inputs={**receipts, "orders": tables}, also={"arm": arm_recipe.meaning()})
     if stage.is_done():
         return
-    from oarpipe.base.devices import set_threads
 
-    set_threads()
     metric, cells = _measure_grid(stage, arm_recipe, receipts, tables)
     best = min(cells, key=lambda cell: cell["value"])
     log.info(

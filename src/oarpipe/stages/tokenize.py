@@ -20,14 +20,13 @@ def tokenize(recipe: Recipe[TokensConfig], *, dataset: Path, tokenizer: Path, ou
     stage = Stage(recipe, out, inputs=inputs)
     if stage.is_done():
         return
-    from oarpipe.base.devices import pick_device, set_threads
+    from oarpipe.base.devices import pick_device
     from oarpipe.data.images import open_images
     from oarpipe.data.sharded import publish, unpublished
     from oarpipe.data.token_store import TokenStore
     from oarpipe.data.transforms import VIEWS
     from oarpipe.tokenizers import load_tokenizer
 
-    set_threads()
     images = open_images(inputs["dataset"])
     network = load_tokenizer(inputs["tokenizer"].folder).to(pick_device())
     filled, published = stage.state / "tokens.zarr", out / "tokens.zarr"

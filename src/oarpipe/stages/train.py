@@ -28,7 +28,7 @@ def fit_model(
     stage = Stage(recipe, out, inputs={**receipts, "orders": tables})
     if stage.is_done():
         return
-    from oarpipe.base.devices import pick_device, set_threads
+    from oarpipe.base.devices import pick_device
     from oarpipe.data.batches import TokenBatches
     from oarpipe.data.order_table import OrderTable
     from oarpipe.data.token_store import TokenStore
@@ -38,7 +38,6 @@ def fit_model(
     from oarpipe.training.loop import Run, fit
     from oarpipe.training.objective import mean_nll
 
-    set_threads()
     entry, seed = recipe.entry, recipe.seed
     everything = TokenStore.open(receipts["tokens"].folder / "tokens.zarr").read()
     layers, heads, width = entry.size

@@ -30,12 +30,10 @@ def train_features(recipe: Recipe[FeaturesConfig], *, dataset: Path | None = Non
 
 
 def _train(entry: ClassifierConfig, seed: int, dataset: Receipt, out: Path) -> None:
-    from oarpipe.base.devices import set_threads
     from oarpipe.data.images import open_images
     from oarpipe.metrics.classifier import save_classifier
     from oarpipe.training.classifier import test_accuracy, train_classifier
 
-    set_threads()
     out.mkdir(parents=True, exist_ok=True)
     source = open_images(dataset)
     network = train_classifier(source, entry, seed, MetricsLog(out / "metrics.jsonl"))

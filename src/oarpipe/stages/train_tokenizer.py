@@ -46,10 +46,9 @@ def train_tokenizer(
     ungated = replace(recipe, entry=recipe.entry.model_copy(update={"gate": None}))
     training = Stage(ungated, out, inputs={"dataset": images})
 
-    from oarpipe.base.devices import pick_device, set_threads
+    from oarpipe.base.devices import pick_device
     from oarpipe.data.images import open_images
 
-    set_threads()
     source = open_images(images)
     tokenizer = _trained(training, source).to(pick_device())
     report = _judge(tokenizer, source, judges.get("features"))

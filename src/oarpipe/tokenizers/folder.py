@@ -36,8 +36,9 @@ def save_tokenizer(model: VQGAN, folder: Path, *, resolution: int, training: str
     write_text(folder / DESCRIPTION, yaml.safe_dump(description, sort_keys=False))
 
 
-def load_tokenizer(folder: Path) -> ImageTokenizer:
+def load_tokenizer(folder: str | Path) -> ImageTokenizer:
     """A folder's tokenizer, ready for use on the CPU; `IncompleteData` names a missing or damaged file."""
+    folder = Path(folder)
     description = read_description(folder)
     file = folder / WEIGHTS
     try:

@@ -1,4 +1,4 @@
-"""`oarpipe benchmark`: how fast the walk is, as ratios within one run on this machine.
+"""Times the walk against its oracle: ratios within one run on this machine.
 
 Random weights on a grid of 64 tokens, float32. Every figure is the median of several runs taken in
 turn, so that a machine whose speed drifts drifts for all of them.

@@ -1,4 +1,4 @@
-"""`oarpipe doctor`: what this machine and this installation are, and what about them is unusual."""
+"""Prints what this machine and this installation are, and what about them is unusual."""
 
 import importlib.util
 import os

@@ -1,4 +1,4 @@
-"""`oarpipe schema`: renews what is generated from the types of the book."""
+"""Renews what is generated from the types of the book."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""`oarpipe show`: what a book says once everything that is merged, inherited and implied is written out."""
+"""Prints what a book says, with everything that is merged, inherited and implied written out."""
 
 from collections.abc import Iterator
 from pathlib import Path
