@@ -61,6 +61,7 @@ def put(raw: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
         ("models.any.tokens", "digit", "models.any.tokens: no entry tokens.digit, did you mean 'digits'?"),
         ("models.greedy.like", "anny", "models.greedy.like: no entry models.anny, did you mean 'any'?"),
         ("models.any.like", "greedy", "goes in a circle"),
+        ("models.any.like", "any", "models.any.like: goes in a circle (any -> any)"),
         (
             "models.any.init",
             "greedy",
@@ -105,6 +106,17 @@ def test_all_mistakes_are_told_at_once(raw: dict[str, Any]) -> None:
     assert "mistakes" in told.splitlines()[0]
     for says in ("models.any.heds", "samples.any_random.temperature", "did you mean 'small'?"):
         assert says in told
+
+
+def test_a_mistake_that_others_are_like_is_told_once(raw: dict[str, Any]) -> None:
+    put(raw, "models.any.heds", 2)
+    told = mistakes(raw)
+    assert told.startswith("tiny: models.any.heds: unknown key")
+    assert "\n" not in told
+    put(raw, "models.random.train", {"stepz": 3})
+    assert "tiny: 2 mistakes" in (told := mistakes(raw))
+    assert "models.any.heds" in told
+    assert "models.random.train.stepz" in told
 
 
 def test_like_takes_over_options_and_a_kind_replaces_the_whole_mapping(raw: dict[str, Any]) -> None:

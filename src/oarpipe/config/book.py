@@ -158,7 +158,8 @@ def _at_their_origin(problems: list[str], raw: dict[str, Any]) -> list[str]:
         name, _, rest = path.partition(".")
         entries = raw.get(table)
         entry = entries.get(name) if isinstance(entries, dict) else None
-        return isinstance(entry, dict) and f"{table}.{entry.get('like')}.{rest}" in told
+        parent = entry.get("like", name) if isinstance(entry, dict) else name
+        return bool(parent != name and f"{table}.{parent}.{rest}" in told)
 
     return [problem for problem in problems if not is_taken_over(problem)]
 
