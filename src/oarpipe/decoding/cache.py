@@ -55,7 +55,8 @@ class Cache:
 
     def keep(self, column: Tensor) -> None:
         """Writes the keys and values of query `column[b]` of the last pass."""
-        assert self._keys is not None and self._values is not None
+        assert self._keys is not None
+        assert self._values is not None
         rows = torch.arange(len(column), device=column.device)
         for layer, (k, v) in enumerate(self._lent):
             self._keys[layer, :, :, self.length] = k[rows, :, column]
