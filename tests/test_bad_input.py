@@ -299,11 +299,11 @@ def test_a_full_disk_is_told_with_the_file_and_the_second_run_goes_on(
     where: str,
     file: str,
 ) -> None:
-    recipe: Recipe[Any] = {
+    recipes: dict[str, Recipe[Any]] = {
         "train": model_recipe(), "extract": orders_recipe(), "generate": samples_recipe(count=4),
-    }[verb]  # fmt: skip
+    }  # fmt: skip
     needs = {"train": ["tokens"], "extract": ["tokens", "model"], "generate": ["model", "tokenizer"]}[verb]
-    command = words(verb, recipe, **{name: line[name] for name in needs}, out=tmp_path / "out")
+    command = words(verb, recipes[verb], **{name: line[name] for name in needs}, out=tmp_path / "out")
     with monkeypatch.context() as patch:
         patch.setattr(where, full_disk)
         told = refused(command)

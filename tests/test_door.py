@@ -1,6 +1,7 @@
 """The Python door: what a notebook asks for is what the stages make."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,7 +22,7 @@ from tests.stages.ingredients import SQUARE, orders_recipe, real_model, real_tok
 
 
 @pytest.fixture(scope="module")
-def line(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def line(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     root = tmp_path_factory.mktemp("line")
     store = tokens(root / "tokens", grid=SQUARE)
     model, tokenizer = real_model(root / "any", store), real_tokenizer(root / "tokenizer")
@@ -31,8 +32,8 @@ def line(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 def test_everything_that_the_door_names_is_there() -> None:
     for name in oarpipe.__all__:
         assert callable(getattr(oarpipe, name))
-    with pytest.raises(AttributeError, match="has no attribute 'genrate'"):
-        _ = oarpipe.genrate
+    with pytest.raises(AttributeError, match="has no attribute 'window'"):
+        _ = oarpipe.window
 
 
 @pytest.mark.parametrize(
@@ -46,7 +47,7 @@ def test_everything_that_the_door_names_is_there() -> None:
     ],
 )
 def test_generating_here_and_by_the_stage_is_the_same(
-    line: dict[str, Path], tmp_path: Path, policy: PolicyConfig | None, entry: dict[str, object]
+    line: dict[str, Any], tmp_path: Path, policy: PolicyConfig | None, entry: dict[str, object]
 ) -> None:
     model, tokenizer = oarpipe.load_model(line["model"]), oarpipe.load_tokenizer(line["tokenizer"])
     labels = torch.arange(6) % 2
@@ -62,7 +63,7 @@ def test_generating_here_and_by_the_stage_is_the_same(
     np.testing.assert_allclose(here.score, store.read("scores"), atol=1e-6)
 
 
-def test_extracting_here_and_by_the_stage_is_the_same(line: dict[str, Path], tmp_path: Path) -> None:
+def test_extracting_here_and_by_the_stage_is_the_same(line: dict[str, Any], tmp_path: Path) -> None:
     recipe = orders_recipe(split="all")
     extract(recipe, model=line["model"], tokens=line["tokens"], out=tmp_path / "orders")
     merge_orders(recipe, model=line["model"], tokens=line["tokens"], out=tmp_path / "orders")
@@ -74,7 +75,7 @@ def test_extracting_here_and_by_the_stage_is_the_same(line: dict[str, Path], tmp
     assert torch.equal(walk.tokens, codes)
 
 
-def test_the_same_seed_gives_the_same_images_and_another_others(line: dict[str, Path]) -> None:
+def test_the_same_seed_gives_the_same_images_and_another_others(line: dict[str, Any]) -> None:
     model, tokenizer = oarpipe.load_model(line["model"]), oarpipe.load_tokenizer(line["tokenizer"])
     labels = torch.tensor([0, 1, model.null_label])
     first, again, other = (oarpipe.generate(model, tokenizer, labels, seed=seed) for seed in (3, 3, 4))
@@ -90,18 +91,18 @@ def test_the_same_seed_gives_the_same_images_and_another_others(line: dict[str, 
         ([], "labels: got no label"),
     ],
 )
-def test_labels_that_are_no_classes_are_refused(line: dict[str, Path], labels: list[int], says: str) -> None:
+def test_labels_that_are_no_classes_are_refused(line: dict[str, Any], labels: list[int], says: str) -> None:
     model, tokenizer = oarpipe.load_model(line["model"]), oarpipe.load_tokenizer(line["tokenizer"])
     with pytest.raises(BadInput, match=says):
         oarpipe.generate(model, tokenizer, torch.tensor(labels, dtype=torch.int64))
 
 
-def test_a_tokenizer_of_other_codes_is_refused(line: dict[str, Path], tmp_path: Path) -> None:
+def test_a_tokenizer_of_other_codes_is_refused(line: dict[str, Any], tmp_path: Path) -> None:
     other = oarpipe.load_tokenizer(real_tokenizer(tmp_path / "other", codebook=32))
     with pytest.raises(FingerprintMismatch, match="the model writes 64 codes, the tokenizer reads 32"):
         oarpipe.generate(oarpipe.load_model(line["model"]), other, torch.tensor([0]))
 
 
-def test_a_folder_that_holds_no_model_is_named(line: dict[str, Path]) -> None:
+def test_a_folder_that_holds_no_model_is_named(line: dict[str, Any]) -> None:
     with pytest.raises(IncompleteData, match=r"tokenizer/model\.yaml: not a model's description"):
         oarpipe.load_model(line["tokenizer"])

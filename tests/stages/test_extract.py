@@ -27,14 +27,14 @@ RECIPE = orders_recipe(batch=3, part=5)  # 16 rows in 4 parts, the last of one r
 
 
 @pytest.fixture(scope="module")
-def line(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def line(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     root = tmp_path_factory.mktemp("line")
     store = tokens(root / "tokens", views=2)
     return {"tokens": store, "model": real_model(root / "any", store)}
 
 
 def run(
-    line: dict[str, Path], out: Path, *shards: str, recipe: Recipe[OrdersConfig] = RECIPE
+    line: dict[str, Any], out: Path, *shards: str, recipe: Recipe[OrdersConfig] = RECIPE
 ) -> tuple[OrderTable, Receipt]:
     for shard in shards or ("1-of-1",):
         extract(recipe, **line, out=out, shard=Shard.parse(shard))
@@ -42,7 +42,7 @@ def run(
     return OrderTable.read(out / "orders.parquet"), checked(out, "orders")
 
 
-def test_every_row_is_the_oracles_greedy_walk(line: dict[str, Path], tmp_path: Path) -> None:
+def test_every_row_is_the_oracles_greedy_walk(line: dict[str, Any], tmp_path: Path) -> None:
     found, _ = run(line, tmp_path / "greedy")
     network = load_model(line["model"])
     store = TokenStore.open(line["tokens"] / "tokens.zarr").read().select("train")
@@ -62,7 +62,7 @@ def test_every_row_is_the_oracles_greedy_walk(line: dict[str, Path], tmp_path: P
     np.testing.assert_allclose(found.mean_step_distance, steps.mean(axis=1), rtol=1e-6)
 
 
-def test_sharding_does_not_change_a_byte(line: dict[str, Path], tmp_path: Path) -> None:
+def test_sharding_does_not_change_a_byte(line: dict[str, Any], tmp_path: Path) -> None:
     _, whole = run(line, tmp_path / "whole")
     _, three = run(line, tmp_path / "three", "3-of-3", "1-of-3", "2-of-3")
     _, nine = run(line, tmp_path / "nine", *(f"{k}-of-9" for k in range(1, 10)))  # more shards than parts
@@ -70,7 +70,7 @@ def test_sharding_does_not_change_a_byte(line: dict[str, Path], tmp_path: Path) 
 
 
 def test_a_killed_extraction_keeps_its_parts_and_may_be_sharded_anew(
-    line: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    line: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, whole = run(line, tmp_path / "whole")
     write, written = OrderTable.write, 0
@@ -98,7 +98,7 @@ def test_a_killed_extraction_keeps_its_parts_and_may_be_sharded_anew(
     assert checked(out, "orders") == whole
 
 
-def test_an_extraction_that_was_merged_is_not_done_again(line: dict[str, Path], tmp_path: Path) -> None:
+def test_an_extraction_that_was_merged_is_not_done_again(line: dict[str, Any], tmp_path: Path) -> None:
     run(line, tmp_path / "greedy")
     extract(RECIPE, **line, out=tmp_path / "greedy", shard=Shard(2, 3))
     assert not list(tmp_path.rglob("orders-*.parquet"))
@@ -107,7 +107,7 @@ def test_an_extraction_that_was_merged_is_not_done_again(line: dict[str, Path], 
 
 @pytest.mark.parametrize(("split", "samples"), [("test", [0, 15]), ("all", list(range(0, 30, 3)))])
 def test_only_the_split_is_extracted(
-    line: dict[str, Path], tmp_path: Path, split: str, samples: list[int]
+    line: dict[str, Any], tmp_path: Path, split: str, samples: list[int]
 ) -> None:
     found, _ = run(line, tmp_path / split, recipe=orders_recipe(split=split))
     assert found.sample_id.tolist() == np.repeat(samples, 2).tolist()
@@ -121,7 +121,7 @@ def test_only_the_split_is_extracted(
         {"select": "greedy", "score": "truth", "per_step": {"kind": "cosine", "steps": 3}},
     ],
 )
-def test_every_policy_may_be_sharded(line: dict[str, Path], tmp_path: Path, policy: dict[str, Any]) -> None:
+def test_every_policy_may_be_sharded(line: dict[str, Any], tmp_path: Path, policy: dict[str, Any]) -> None:
     recipe = orders_recipe(policy=policy, batch=3, part=5)
     table, whole = run(line, tmp_path / "whole", recipe=recipe)
     _, parts = run(line, tmp_path / "parts", "1-of-2", "2-of-2", recipe=recipe)
@@ -129,7 +129,7 @@ def test_every_policy_may_be_sharded(line: dict[str, Path], tmp_path: Path, poli
     assert len({tuple(order) for order in table.order.tolist()}) > 1
 
 
-def test_the_file_says_what_it_was_made_from(line: dict[str, Path], tmp_path: Path) -> None:
+def test_the_file_says_what_it_was_made_from(line: dict[str, Any], tmp_path: Path) -> None:
     table, receipt = run(line, tmp_path / "greedy")
     assert table.provenance["model"] == checked(line["model"], "models").digest
     assert table.provenance["tokens"] == checked(line["tokens"], "tokens").digest
@@ -137,7 +137,7 @@ def test_the_file_says_what_it_was_made_from(line: dict[str, Path], tmp_path: Pa
     assert table.provenance["grid"] == "2x3"
 
 
-def test_a_model_of_other_tokens_is_refused(line: dict[str, Path], tmp_path: Path) -> None:
+def test_a_model_of_other_tokens_is_refused(line: dict[str, Any], tmp_path: Path) -> None:
     other = tokens(tmp_path / "tokens", first=7)
     with pytest.raises(FingerprintMismatch, match=rf"{line['model']}: models\.any was made from tokens"):
         extract(RECIPE, model=line["model"], tokens=other, out=tmp_path / "greedy")

@@ -27,7 +27,7 @@ RANDOM = {"select": "follow", "order": {"kind": "random"}}
 
 
 @pytest.fixture(scope="module")
-def line(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def line(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     root = tmp_path_factory.mktemp("line")
     store = tokens(root / "tokens", grid=SQUARE)
     return {"model": real_model(root / "any", store), "tokenizer": real_tokenizer(root / "tokenizer")}
@@ -38,7 +38,7 @@ def recipe(**options: Any) -> Recipe[SamplesConfig]:
     return samples_recipe(**{"count": 10, "batch": 3, "shard": 5, **options})
 
 
-def run(line: dict[str, Path], out: Path, asked: Recipe[SamplesConfig], *shards: str) -> Receipt:
+def run(line: dict[str, Any], out: Path, asked: Recipe[SamplesConfig], *shards: str) -> Receipt:
     for shard in shards or ("1-of-1",):
         generate(asked, **line, out=out, shard=Shard.parse(shard))
     merge_samples(asked, **line, out=out)
@@ -59,7 +59,7 @@ def arrays(out: Path) -> dict[str, np.ndarray]:
     ],
 )
 def test_three_shards_make_the_files_of_one(
-    line: dict[str, Path], tmp_path: Path, options: dict[str, Any]
+    line: dict[str, Any], tmp_path: Path, options: dict[str, Any]
 ) -> None:
     asked = recipe(**options, shard=4)
     whole = run(line, tmp_path / "whole", asked)
@@ -68,7 +68,7 @@ def test_three_shards_make_the_files_of_one(
 
 
 def test_a_killed_generation_keeps_its_shards_and_ends_the_same(
-    line: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    line: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked, out = recipe(shard=4), tmp_path / "killed"
     draw, drawn = Generator.draw, 0
@@ -93,7 +93,7 @@ def test_a_killed_generation_keeps_its_shards_and_ends_the_same(
     assert checked(out, "samples") == run(line, tmp_path / "whole", asked)
 
 
-def test_the_first_ten_of_twenty_are_the_ten(line: dict[str, Path], tmp_path: Path) -> None:
+def test_the_first_ten_of_twenty_are_the_ten(line: dict[str, Any], tmp_path: Path) -> None:
     run(line, tmp_path / "ten", recipe(batch=5))
     run(line, tmp_path / "twenty", recipe(batch=5, count=20, shard=20))
     ten, twenty = arrays(tmp_path / "ten"), arrays(tmp_path / "twenty")
@@ -101,7 +101,7 @@ def test_the_first_ten_of_twenty_are_the_ten(line: dict[str, Path], tmp_path: Pa
         np.testing.assert_array_equal(ten[name], twenty[name][:10])
 
 
-def test_classes_are_balanced_unless_some_are_asked_for(line: dict[str, Path], tmp_path: Path) -> None:
+def test_classes_are_balanced_unless_some_are_asked_for(line: dict[str, Any], tmp_path: Path) -> None:
     run(line, tmp_path / "all", recipe())
     assert np.bincount(arrays(tmp_path / "all")["labels"]).tolist() == [5, 5]
     run(line, tmp_path / "one", recipe(classes=[1]))
@@ -109,7 +109,7 @@ def test_classes_are_balanced_unless_some_are_asked_for(line: dict[str, Path], t
 
 
 def test_the_images_are_those_of_the_codes_and_every_order_is_one(
-    line: dict[str, Path], tmp_path: Path
+    line: dict[str, Any], tmp_path: Path
 ) -> None:
     run(line, tmp_path / "all", recipe())
     found = arrays(tmp_path / "all")
@@ -121,7 +121,7 @@ def test_the_images_are_those_of_the_codes_and_every_order_is_one(
     assert ((found["scores"] > 0) & (found["scores"] <= 1)).all()
 
 
-def test_a_score_is_the_models_confidence_where_it_went(line: dict[str, Path], tmp_path: Path) -> None:
+def test_a_score_is_the_models_confidence_where_it_went(line: dict[str, Any], tmp_path: Path) -> None:
     """By the training forward over the codes that were drawn, in the order they were drawn in."""
     run(line, tmp_path / "all", recipe())
     found = arrays(tmp_path / "all")
@@ -130,7 +130,7 @@ def test_a_score_is_the_models_confidence_where_it_went(line: dict[str, Path], t
     np.testing.assert_allclose(found["scores"], confidence.detach(), atol=1e-5)
 
 
-def test_the_class_mean_of_extracted_orders_is_followed(line: dict[str, Path], tmp_path: Path) -> None:
+def test_the_class_mean_of_extracted_orders_is_followed(line: dict[str, Any], tmp_path: Path) -> None:
     store = tokens(tmp_path / "tokens", grid=SQUARE)
     rows = orders_recipe(policy={"select": "follow", "order": {"kind": "rule", "name": "column"}})
     extract(rows, model=line["model"], tokens=store, out=tmp_path / "greedy")
@@ -143,14 +143,14 @@ def test_the_class_mean_of_extracted_orders_is_followed(line: dict[str, Path], t
         generate(asked, **line, out=tmp_path / "without")
 
 
-def test_a_tokenizer_of_other_codes_is_refused(line: dict[str, Path], tmp_path: Path) -> None:
+def test_a_tokenizer_of_other_codes_is_refused(line: dict[str, Any], tmp_path: Path) -> None:
     other = real_tokenizer(tmp_path / "other", codebook=32)
     with pytest.raises(FingerprintMismatch, match="the model writes 64 codes, the tokenizer reads 32"):
         generate(recipe(), model=line["model"], tokenizer=other, out=tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
-def test_orders_of_another_token_store_are_refused(line: dict[str, Path], tmp_path: Path) -> None:
+def test_orders_of_another_token_store_are_refused(line: dict[str, Any], tmp_path: Path) -> None:
     store = tokens(tmp_path / "tokens", grid=SQUARE, first=7)
     network = real_model(tmp_path / "other", store)
     extract(orders_recipe(), model=network, tokens=store, out=tmp_path / "greedy")

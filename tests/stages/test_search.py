@@ -26,7 +26,7 @@ GRID = {"temperatures": [0.5, 2.0], "guidances": [1.0, 3.0]}
 
 
 @pytest.fixture(scope="module")
-def line(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def line(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     root = tmp_path_factory.mktemp("line")
     store = tokens(root / "tokens", grid=SQUARE)
     return {
@@ -37,7 +37,7 @@ def line(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     }
 
 
-def run(line: dict[str, Path], out: Path, **options: Any) -> dict[str, Any]:
+def run(line: dict[str, Any], out: Path, **options: Any) -> dict[str, Any]:
     entry = {"samples": ["greedy"], "count": 24, "dataset": "d", "features": "f", **GRID, **options}
     arm = out.parent / "arm.yaml"
     arm.write_text(ARM.text())
@@ -49,12 +49,12 @@ def run(line: dict[str, Path], out: Path, **options: Any) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def found(line: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+def found(line: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
     out = tmp_path_factory.mktemp("search") / "greedy"
     return out, run(line, out)
 
 
-def plain(line: dict[str, Path], out: Path, cell: dict[str, float], count: int) -> SampleStore:
+def plain(line: dict[str, Any], out: Path, cell: dict[str, float], count: int) -> SampleStore:
     """A plain generation at a cell's setting."""
     asked = samples_recipe(
         count=count,
@@ -88,7 +88,7 @@ def test_the_best_cell_is_the_nearest_of_the_whole_grid(found: tuple[Path, dict[
 
 
 def test_a_cells_value_is_the_frechet_distance_of_a_plain_generation(
-    line: dict[str, Path], found: tuple[Path, dict[str, Any]], tmp_path: Path
+    line: dict[str, Any], found: tuple[Path, dict[str, Any]], tmp_path: Path
 ) -> None:
     cell = found[1]["grid"][1]
     images = plain(line, tmp_path / "cell", cell, 24).read("images")
@@ -102,7 +102,7 @@ def test_a_cells_value_is_the_frechet_distance_of_a_plain_generation(
 
 
 def test_the_full_set_is_a_plain_generation_at_the_best_setting(
-    line: dict[str, Path], found: tuple[Path, dict[str, Any]], tmp_path: Path
+    line: dict[str, Any], found: tuple[Path, dict[str, Any]], tmp_path: Path
 ) -> None:
     out, told = found
     plain(line, tmp_path / "plain", told["best"], 10)
@@ -111,7 +111,7 @@ def test_the_full_set_is_a_plain_generation_at_the_best_setting(
 
 
 def test_a_killed_search_measures_no_cell_twice(
-    line: dict[str, Path], found: tuple[Path, dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    line: dict[str, Any], found: tuple[Path, dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     draw, drawn, last = Generator.draw, 0, 7  # the third of four cells, each of three blocks
 
@@ -132,7 +132,7 @@ def test_a_killed_search_measures_no_cell_twice(
 
 
 def test_a_finished_search_draws_nothing(
-    line: dict[str, Path], found: tuple[Path, dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+    line: dict[str, Any], found: tuple[Path, dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Generator, "draw", None)
     assert run(line, found[0]) == found[1]

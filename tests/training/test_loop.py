@@ -94,7 +94,8 @@ def test_microbatches_give_the_gradients_of_the_whole_batch(
 
     def clip(model: torch.nn.Module, config: object) -> torch.Tensor:
         gradients.append(torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None]))
-        return gradients[-1].norm()
+        norm: torch.Tensor = gradients[-1].norm()
+        return norm
 
     monkeypatch.setattr(loop, "clip", clip)
     for microbatch in (None, 4, 3, 1):  # the third splits the batch unevenly
