@@ -2,11 +2,9 @@ import itertools
 
 import pytest
 import torch
-from scipy.stats import kendalltau
 
 from oarpipe.base.grid import Grid
-from oarpipe.metrics.paths import mean_step_distance, random_step_distance, rank_agreement
-from oarpipe.orders.algebra import invert
+from oarpipe.metrics.paths import mean_step_distance, random_step_distance
 
 
 def test_raster_on_16_by_16_is_the_papers_1_83():
@@ -30,19 +28,3 @@ def test_the_expectation_is_the_mean_over_all_orders_of_a_small_grid():
 def test_a_single_position_is_no_step():
     assert mean_step_distance(torch.zeros(2, 1, dtype=torch.int64), Grid(1, 1)).tolist() == [0, 0]
     assert random_step_distance(Grid(1, 1)) == 0
-
-
-def test_rank_agreement_is_scipys_kendall_tau_of_the_steps():
-    generator = torch.Generator().manual_seed(0)
-    a = torch.stack([torch.randperm(12, generator=generator) for _ in range(70)])
-    b = torch.stack([torch.randperm(12, generator=generator) for _ in range(70)])
-    expected = [
-        kendalltau(x, y).statistic for x, y in zip(invert(a).tolist(), invert(b).tolist(), strict=True)
-    ]
-    assert rank_agreement(a, b).tolist() == pytest.approx(expected, abs=1e-6)
-
-
-def test_an_order_agrees_with_itself_and_disagrees_with_its_reverse():
-    order = torch.randperm(10, generator=torch.Generator().manual_seed(1))[None]
-    assert float(rank_agreement(order, order)) == 1
-    assert float(rank_agreement(order, order.flip(1))) == -1

@@ -5,11 +5,11 @@ from collections.abc import Callable
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from oarpipe.config.orders import PerStepConfig
 from oarpipe.decoding.policies import Greedy, max_prob
 from oarpipe.decoding.position_tokens import PositionTokensDecoder
 from oarpipe.decoding.reveals import Teacher
 from oarpipe.decoding.rollout import rollout
-from oarpipe.config.orders import PerStepConfig
 from oarpipe.models.flops import forward_attention_flops, forward_matrix_flops, walk_flops
 from oarpipe.models.position_tokens import PositionTokens
 

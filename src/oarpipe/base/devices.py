@@ -25,7 +25,7 @@ def autocast(device: torch.device, precision: str) -> AbstractContextManager[obj
 
 
 @cache
-def gemm_rate(device: torch.device, dtype: torch.dtype = torch.float32, size: int = 2048) -> float:
+def gemm_rate(device: torch.device, dtype: torch.dtype = torch.float32, size: int = 1024) -> float:
     """Measured matrix-multiply rate of this device, FLOP/s: the best of five products."""
     a, b = torch.randn(2, size, size, device=device).to(dtype)
     best = float("inf")

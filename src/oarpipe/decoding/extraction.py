@@ -8,8 +8,8 @@ from oarpipe.data.order_table import NO_CAPTION, OrderTable
 from oarpipe.data.token_store import TokenSet
 from oarpipe.decoding.protocol import Walk
 from oarpipe.decoding.walks import extract_orders
+from oarpipe.metrics.paths import mean_step_distance
 from oarpipe.models.position_tokens import PositionTokens
-from oarpipe.orders.algebra import step_distances
 from oarpipe.orders.sources import Visits, build_source
 
 
@@ -47,7 +47,7 @@ class OrderExtractor:
             label=self.tokens.labels[rows],
             order=order.to(torch.uint16).numpy(),
             score=score.float().numpy(),
-            mean_step_distance=step_distances(order, self.tokens.grid).mean(dim=1).numpy(),
+            mean_step_distance=mean_step_distance(order, self.tokens.grid).float().numpy(),
             provenance=self.provenance,
         )
 

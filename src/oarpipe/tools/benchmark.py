@@ -85,7 +85,7 @@ def _extraction(model: PositionTokens, batch: int = 16, rounds: int = 5) -> dict
         rounds,
     )
     seconds |= _in_turn({"oracle": lambda: _extract(ReferenceDecoder, model, batch)}, 1)
-    gemm = gemm_rate(CPU)
+    gemm = gemm_rate(CPU, size=2048)
     flops = batch * walk_flops(model, range(GRID.positions, 0, -1))
     return {
         "extraction_images_per_second": {name: round(batch / s, 3) for name, s in seconds.items()},
