@@ -1,7 +1,8 @@
 """Keys and values of what was committed, and attention that needs no mask (paper App. B.2).
 
 A query attends to the whole history and to itself, never to another query. So history needs no mask:
-its scores and the query's own score are one softmax, and the query's own value is added last.
+it is followed by one more slot, whose key stands for each row's own. Its score is put in before the
+softmax, and each row's own value is added after it, the slot's being zero.
 """
 
 import torch
@@ -9,7 +10,7 @@ from torch import Tensor
 
 
 class Cache:
-    """Preallocated keys and values of every layer, `[layers, B, H, rows, d]`.
+    """Preallocated keys (over the root of their width) and values of every layer, `[layers, B, H, rows, d]`.
 
     A pass brings `pending` rows, which are written for good and are causal among themselves, and query
     rows, whose keys and values are only lent: `keep` writes those of one query a sample, if its
@@ -33,21 +34,21 @@ class Cache:
         layer, pending = len(self._lent), self._pending
         if self._keys is None or self._values is None:
             batch, heads, _, width = k.shape
-            self._keys = k.new_empty(self.layers, batch, heads, self.rows, width)
-            self._values = torch.empty_like(self._keys)
-        end = self.length + pending
-        self._keys[layer, :, :, self.length : end] = k[:, :, :pending]
+            self._keys = k.new_zeros(self.layers, batch, heads, self.rows + 1, width)
+            self._values = torch.zeros_like(self._keys)
+        end, scale = self.length + pending, k.shape[-1] ** -0.5
+        self._keys[layer, :, :, self.length : end] = k[:, :, :pending] * scale
         self._values[layer, :, :, self.length : end] = v[:, :, :pending]
         self._lent.append((k[:, :, pending:], v[:, :, pending:]))
-        q = q * q.shape[-1] ** -0.5
-        scores = q @ self._keys[layer, :, :, :end].transpose(-1, -2)  # [B, H, pending + M, end]
+        scores = q @ self._keys[layer, :, :, : end + 1].transpose(-1, -2)  # [B, H, pending + M, end + 1]
+        scores[..., end] = (q * k).sum(-1) * scale
+        scores[:, :, :pending, end] = float("-inf")  # a pending row already meets itself in the history
         if pending > 1:
             later = torch.ones(pending, pending, dtype=torch.bool, device=q.device).triu(1)
-            scores[:, :, :pending, self.length :].masked_fill_(later, float("-inf"))
-        own = (q * k).sum(-1, keepdim=True)
-        own[:, :, :pending] = float("-inf")  # a pending row already meets itself in the history
-        weights = torch.cat([scores, own], dim=-1).softmax(-1)
-        return weights[..., :end] @ self._values[layer, :, :, :end] + weights[..., end:] * v
+            scores[:, :, :pending, self.length : end].masked_fill_(later, float("-inf"))
+        weights = scores.softmax(-1)
+        mixed = weights @ self._values[layer, :, :, : end + 1]
+        return mixed.addcmul_(weights[..., end:], v)
 
     def end(self) -> None:
         """The pass is over: its pending rows are history."""
@@ -59,7 +60,7 @@ class Cache:
         assert self._values is not None
         rows = torch.arange(len(column), device=column.device)
         for layer, (k, v) in enumerate(self._lent):
-            self._keys[layer, :, :, self.length] = k[rows, :, column]
+            self._keys[layer, :, :, self.length] = k[rows, :, column] * k.shape[-1] ** -0.5
             self._values[layer, :, :, self.length] = v[rows, :, column]
         self.length += 1
         self._lent = []

@@ -35,12 +35,13 @@ class PositionTokensDecoder:
         self.cache = Cache(len(model.layers), 2 * model.grid.positions + 1)
         self.pending = model.start(labels)
         self.turns = model.start_rotation(len(labels))
+        self.every_query = model.queries(torch.arange(model.grid.positions, device=labels.device)[None])[0]
         self.candidates: Tensor | None = None
 
     def propose(self, candidates: Int[Tensor, "B M"]) -> Categorical:
         """Distributions at the candidates, given everything committed."""
         pending = self.pending.shape[1]
-        x = torch.cat([self.pending, self.model.queries(candidates)], dim=1)
+        x = torch.cat([self.pending, self.every_query[candidates]], dim=1)
         turns = torch.cat([self.turns, self.model.rotation(candidates)], dim=1)
         self.cache.begin(pending)
         answers = self.model.trunk(x, turns, self.cache.attend, keep=slice(pending, None))
@@ -53,7 +54,7 @@ class PositionTokensDecoder:
         assert self.candidates is not None, "commit follows propose"
         column = (self.candidates == positions[:, :1]).int().argmax(dim=1)
         self.cache.keep(column)
-        asked, found = self.model.queries(positions), self.model.content(tokens)
+        asked, found = self.every_query[positions], self.model.content(tokens)
         self.pending = torch.stack([asked, found], dim=2).flatten(1, 2)[:, 1:]
         self.turns = self.model.rotation(positions).repeat_interleave(2, dim=1)[:, 1:]
         self.candidates = None
