@@ -55,11 +55,18 @@ class Generator:
     ) -> None:
         self.model, self.tokenizer, self.config, self.seed = model, tokenizer, config, seed
         check_codes(model, tokenizer)
+        self.tables = tables
         self.classes = torch.tensor(_classes(config.classes, model.classes))
         self.source = None
         if isinstance(config.policy, FollowConfig):
             order = config.policy.order
             self.source = build_source(order, model.grid, seed, tables, stream=Stream.VISIT)
+
+    def at(self, temperature: float, guidance: float) -> "Generator":
+        """The same generator at another setting; the networks are shared."""
+        scaled = self.config.guidance.model_copy(update={"scale": guidance})
+        config = self.config.model_copy(update={"temperature": temperature, "guidance": scaled})
+        return Generator(self.model, self.tokenizer, config, self.seed, self.tables)
 
     @property
     def resolution(self) -> int:

@@ -1,13 +1,18 @@
 """Finds an arm's best temperature and guidance on one split, then samples the arm there in full."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from oarpipe.base.agreement import check_tokens_of
 from oarpipe.base.files import Receipt, Stage, checked, read_json, write_json
 from oarpipe.base.log import log, progress
+from oarpipe.base.shards import Shard
 from oarpipe.config.recipe import Recipe, read_recipe
 from oarpipe.config.samples import SamplesConfig, SearchConfig
+from oarpipe.stages.generate import fill_store, load_generator
+
+if TYPE_CHECKING:
+    from oarpipe.decoding.generation import Generator
 
 
 def search(
@@ -35,13 +40,17 @@ def search(
     if stage.is_done():
         return
 
-    metric, cells = _measure_grid(stage, arm_recipe, receipts, tables)
+    from oarpipe.data.sharded import publish
+
+    generator = load_generator(arm_recipe, receipts["model"], receipts["tokenizer"], tables)
+    metric, cells = _measure_grid(stage, generator, arm_recipe.name, receipts)
     best = min(cells, key=lambda cell: cell["value"])
     log.info(
         "%s: best at temperature %g, guidance %g", arm_recipe.name, best["temperature"], best["guidance"]
     )
-    chosen = arm_recipe.entry.model_copy(update=_setting(arm_recipe.entry, best))
-    _fill_store(stage, chosen, arm_recipe, receipts, tables)
+    chosen = generator.at(best["temperature"], best["guidance"])
+    fill_store(chosen, stage, Shard(1, 1), f"searches/{recipe.name}/{arm_recipe.name}, in full")
+    publish(stage.state / "samples.zarr", out / "samples.zarr")
     facts = {
         "arm": arm_recipe.name,
         "split": recipe.entry.split,
@@ -55,7 +64,7 @@ def search(
 
 
 def _measure_grid(
-    stage: Stage, arm: Recipe[SamplesConfig], receipts: dict[str, Receipt], tables: list[Receipt]
+    stage: Stage, generator: "Generator", arm: str, receipts: dict[str, Receipt]
 ) -> tuple[str, list[dict[str, float]]]:
     """The metric and its value in every cell; cells measured before a kill are not measured again."""
     from oarpipe.data.images import open_images
@@ -69,59 +78,11 @@ def _measure_grid(
     wanted = source.index.rows(entry.split)
     reference = measure(extractor, [source.load(wanted)])
     cells = [{"temperature": t, "guidance": g} for t in entry.temperatures for g in entry.guidances]
-    for i, cell in enumerate(progress(cells, f"searches/{stage.recipe.name}/{arm.name}", unit="cell")):
+    for i, cell in enumerate(progress(cells, f"searches/{stage.recipe.name}/{arm}", unit="cell")):
         file = stage.state / f"cell-{i}.json"
         if not file.is_file():
-            config = arm.entry.model_copy(update=_setting(arm.entry, cell))
-            drawn = _generator(config, arm, receipts, tables).blocks(range(entry.count))
+            drawn = generator.at(**cell).blocks(range(entry.count))
             found = measure(extractor, (block.images for block in drawn))
             write_json(file, frechet_distance(found, reference))
         cell["value"] = float(read_json(file))
     return metric_name("fd", extractor.name, extractor.kind), cells
-
-
-def _fill_store(
-    stage: Stage,
-    config: SamplesConfig,
-    arm: Recipe[SamplesConfig],
-    receipts: dict[str, Receipt],
-    tables: list[Receipt],
-) -> None:
-    """The arm's full set at its best setting."""
-    from oarpipe.data.sample_store import SampleStore
-    from oarpipe.data.sharded import publish, unpublished
-    from oarpipe.decoding.generation import joined
-
-    generator = _generator(config, arm, receipts, tables)
-    filled, published = stage.state / "samples.zarr", stage.out / "samples.zarr"
-    store = SampleStore.create(
-        unpublished(filled, published),
-        count=config.count,
-        resolution=generator.resolution,
-        grid=generator.model.grid,
-        shard=config.shard,
-    )
-    for i in store.missing():
-        store.write_shard(i, **joined(list(generator.blocks(store.range_of(i)))))
-    publish(filled, published)
-
-
-def _generator(
-    config: SamplesConfig, arm: Recipe[SamplesConfig], receipts: dict[str, Receipt], tables: list[Receipt]
-) -> Any:
-    from oarpipe.base.devices import pick_device
-    from oarpipe.data.order_table import OrderTable
-    from oarpipe.decoding.generation import Generator
-    from oarpipe.models import load_model
-    from oarpipe.tokenizers import load_tokenizer
-
-    device = pick_device()
-    written = {table.name: OrderTable.read(table.folder / "orders.parquet") for table in tables}
-    network = load_model(receipts["model"].folder, device)
-    images = load_tokenizer(receipts["tokenizer"].folder).to(device)
-    return Generator(network, images, config, arm.seed, written)
-
-
-def _setting(entry: SamplesConfig, cell: dict[str, float]) -> dict[str, Any]:
-    guidance = entry.guidance.model_copy(update={"scale": cell["guidance"]})
-    return {"temperature": cell["temperature"], "guidance": guidance}

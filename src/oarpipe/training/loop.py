@@ -104,7 +104,7 @@ class _Part:
 def _microbatches(run: Run, step: int, device: torch.device) -> Iterator[tuple[float, _Part]]:
     """The step's batch with its orders and dropped labels, in parts; each with its share of the batch."""
     batch = run.batches.batch(step)
-    order = run.source(visits(batch, run.batches.epoch(step)))
+    order = run.source(_visits(batch, run.batches.epoch(step)))
     dropped = noise.uniform(run.seed, noise.Stream.NULL_CLASS, batch.visits) < run.config.class_dropout
     labels = batch.labels.masked_fill(dropped, run.model.null_label)
     size = run.config.train.microbatch or len(labels)
@@ -114,7 +114,7 @@ def _microbatches(run: Run, step: int, device: torch.device) -> Iterator[tuple[f
         yield len(part.labels) / len(labels), part
 
 
-def visits(batch: TokenBatch, epoch: float = 0.0) -> Visits:
+def _visits(batch: TokenBatch, epoch: float) -> Visits:
     """Who asks for orders in a batch."""
     return Visits(batch.sample_ids, batch.views, batch.labels, batch.visits, epoch)
 
