@@ -84,7 +84,7 @@ def test_every_image_has_its_codes_label_and_split(
 def test_the_flipped_view_holds_the_mirror_images_codes(
     dataset: Path, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run(dataset, out, Quadrants(), monkeypatch, flip=True)
+    run(dataset, out, Quadrants(), monkeypatch, views="adm")
     tokens = TokenStore.open(out / "tokens.zarr").read()
     assert tokens.views == ["original", "flipped"]
     np.testing.assert_array_equal(tokens.tokens[:, 1], tokens.tokens[:, 0][:, [1, 0, 3, 2]])

@@ -122,10 +122,10 @@ def one_of(names) -> str:
     return "|".join(map(re.escape, names)) or "(?!)"
 
 
-def models_made_by(verb: str) -> str:
-    """A wildcard constraint: the models that `train` or `distill` makes."""
+def made_by(verb: str, table: str) -> str:
+    """A wildcard constraint: the entries of a table that `verb` makes, where several verbs may."""
     return one_of(
-        name for name, entry in BOOK.tables["models"].items() if entry.verb == verb
+        name for name, entry in BOOK.tables[table].items() if entry.verb == verb
     )
 
 

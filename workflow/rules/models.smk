@@ -12,7 +12,7 @@ rule train:
     benchmark:
         "results/{book}/benchmarks/train/{name}.seed-{seed}.tsv"
     wildcard_constraints:
-        name=models_made_by("train"),
+        name=made_by("train", "models"),
     priority: 1
     conda:
         "../../envs/gpu.yaml"
@@ -44,7 +44,7 @@ rule distill:
     benchmark:
         "results/{book}/benchmarks/distill/{name}.seed-{seed}.tsv"
     wildcard_constraints:
-        name=models_made_by("distill"),
+        name=made_by("distill", "models"),
     priority: 1
     conda:
         "../../envs/gpu.yaml"

@@ -9,6 +9,8 @@ rule train_tokenizer:
         "results/{book}/logs/train_tokenizer/{name}.seed-{seed}.log",
     benchmark:
         "results/{book}/benchmarks/train_tokenizer/{name}.seed-{seed}.tsv"
+    wildcard_constraints:
+        name=made_by("train_tokenizer", "tokenizers"),
     conda:
         "../../envs/gpu.yaml"
     threads: 2
@@ -37,6 +39,8 @@ rule tokenize:
         "results/{book}/logs/tokenize/{name}.seed-{seed}.log",
     benchmark:
         "results/{book}/benchmarks/tokenize/{name}.seed-{seed}.tsv"
+    wildcard_constraints:
+        name=made_by("tokenize", "tokens"),
     conda:
         "../../envs/gpu.yaml"
     threads: 1

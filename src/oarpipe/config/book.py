@@ -332,14 +332,14 @@ def _model_misfits(book: Book) -> Iterable[str]:
             yield f"models.{name}: tunes on extracted orders but has no `init:` model to start from"
         if model.init is not None:
             parent = models[model.init]
-            if parent.anatomy() != model.anatomy():
+            if parent.anatomy() not in (None, model.anatomy()):
                 yield (
                     f"models.{name}: {model.anatomy()} cannot start from models.{model.init}, "
                     f"which is {parent.anatomy()}"
                 )
             if parent.tokens != model.tokens:
                 yield f"models.{name}: trains on tokens.{model.tokens}, its init on tokens.{parent.tokens}"
-        for _, _, table in model.order.references():
+        for table in [t for field, _, t in model.references() if field == "orders"]:
             orders: Any = book.entry("orders", table)
             if orders.tokens != model.tokens:
                 yield (
@@ -359,6 +359,8 @@ def _data_misfits(book: Book) -> Iterable[str]:
                 f"orders.{name}: extracts from tokens.{entries.tokens}, its model reads tokens.{model.tokens}"
             )
     for name, entries in book.tables["tokens"].items():
+        if entries.dataset is None:
+            continue
         tokenizer: Any = book.entry("tokenizers", entries.tokenizer)
         dataset: Any = book.entry("datasets", entries.dataset)
         if dataset.resolution % tokenizer.factor:

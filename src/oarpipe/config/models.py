@@ -1,12 +1,13 @@
 """Any-order models: their anatomy, their condition, and what they are trained on."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
 from oarpipe.config.base import Ref, Strict
 from oarpipe.config.orders import OrderConfig, RandomConfig
 from oarpipe.config.training import Probability, TrainConfig
+from oarpipe.config.weights import WeightsConfig
 
 # layers, heads, width (RandAR's sizes, and one for laptops)
 PRESETS = {
@@ -59,3 +60,21 @@ class ModelConfig(Strict):
     def anatomy(self) -> dict[str, Any]:
         """What two models must share to hand weights from one to the other."""
         return {"kind": self.kind, "size": self.size}
+
+
+class ImportedModelConfig(Strict):
+    """A published model: RandAR (any order), or LlamaGen (raster order only). Sizes come from the file."""
+
+    kind: Literal["randar", "llamagen"]
+    tokens: Annotated[str, Ref("tokens")] = Field(description="token store whose codes it speaks")
+    weights: WeightsConfig
+    heads: int | None = Field(None, ge=1, description="attention heads; null: 64 channels a head")
+
+    init: ClassVar[None] = None
+    verb: ClassVar[Literal["import_model"]] = "import_model"
+
+    def anatomy(self) -> None:
+        """Unknown before the file is read."""
+
+
+AnyModelConfig = Annotated[ModelConfig | ImportedModelConfig, Field(discriminator="kind")]

@@ -8,19 +8,19 @@ from pydantic import TypeAdapter, ValidationError
 
 from oarpipe.config.base import Ref, Strict
 from oarpipe.config.datasets import DatasetConfig, FeaturesConfig
-from oarpipe.config.models import ModelConfig
+from oarpipe.config.models import AnyModelConfig
 from oarpipe.config.orders import OrdersConfig
 from oarpipe.config.outputs import EvaluationConfig, InformationConfig, ReportConfig
 from oarpipe.config.samples import SamplesConfig, SearchConfig
-from oarpipe.config.tokenizers import TokenizerConfig, TokensConfig
+from oarpipe.config.tokenizers import AnyTokensConfig, TokenizerConfig
 from oarpipe.errors import nearest
 
 TABLES: dict[str, Any] = {
     "datasets": DatasetConfig,
     "features": FeaturesConfig,
     "tokenizers": TokenizerConfig,
-    "tokens": TokensConfig,
-    "models": ModelConfig,
+    "tokens": AnyTokensConfig,
+    "models": AnyModelConfig,
     "orders": OrdersConfig,
     "samples": SamplesConfig,
     "searches": SearchConfig,
@@ -29,9 +29,14 @@ TABLES: dict[str, Any] = {
     "reports": ReportConfig,
 }
 
+# What an entry is that does not say its kind.
+DEFAULT_KINDS = {"models": "position_tokens", "tokens": "dataset"}
+
 
 def validate_entry(table: str, name: str, raw: Any) -> tuple[Strict | None, list[str]]:
     """An entry as its type, or every mistake in it, one line each."""
+    if table in DEFAULT_KINDS and isinstance(raw, dict):
+        raw = {"kind": DEFAULT_KINDS[table], **raw}
     try:
         return _adapter(table).validate_python(raw), []
     except ValidationError as error:

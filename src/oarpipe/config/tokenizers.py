@@ -1,11 +1,12 @@
 """Tokenizers (images to a grid of codes and back) and the token stores they fill."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
 from oarpipe.config.base import Ref, Strict
 from oarpipe.config.training import TrainConfig
+from oarpipe.config.weights import WeightsConfig
 
 
 class AdversarialConfig(Strict):
@@ -86,19 +87,56 @@ class VQGANConfig(VQGANAnatomy):
             )
         return self
 
+    verb: ClassVar[Literal["train_tokenizer"]] = "train_tokenizer"
+
     def anatomy(self) -> VQGANAnatomy:
         """The part that is needed to use it."""
         return VQGANAnatomy(**{name: getattr(self, name) for name in VQGANAnatomy.model_fields})
 
 
-TokenizerConfig = VQGANConfig
+class ImportedTokenizerConfig(Strict):
+    """A published tokenizer: LlamaGen's VQ-16, a VQGAN of taming-transformers, or MaskGIT's."""
+
+    kind: Literal["llamagen", "taming", "maskgit"]
+    weights: WeightsConfig
+
+    factor: ClassVar[int] = 16
+    verb: ClassVar[Literal["import_tokenizer"]] = "import_tokenizer"
+
+
+TokenizerConfig = Annotated[VQGANConfig | ImportedTokenizerConfig, Field(discriminator="kind")]
 
 
 class TokensConfig(Strict):
     """A dataset seen through a tokenizer."""
 
+    kind: Literal["dataset"] = "dataset"
     dataset: Annotated[str, Ref("datasets")]
     tokenizer: Annotated[str, Ref("tokenizers")]
-    flip: bool = Field(False, description="add a second view of each image, its mirror image")
+    views: Literal["centre", "adm", "ten_crop"] = Field(
+        "centre",
+        description="of each image its centre crop, that and its mirror image (ADM), or ten crops (LlamaGen)",
+    )
     batch: int = Field(64, ge=1, description="images a forward pass")
     shard: int = Field(65536, ge=1, description="rows a zarr shard, the unit of writing and resuming")
+
+    verb: ClassVar[Literal["tokenize"]] = "tokenize"
+
+
+class ImportedTokensConfig(Strict):
+    """Codes that another project wrote down, as RandAR, LlamaGen, RAR or LPD lay them out."""
+
+    kind: Literal["randar", "llamagen", "rar", "lpd"]
+    path: str = Field(description="folder of the codes (RAR: the .jsonl file)")
+    tokenizer: Annotated[str, Ref("tokenizers")] = Field(description="tokenizer that made them")
+    classes: int | None = Field(None, ge=1, description="number of classes; null: as many as the labels show")
+    test_every: int | None = Field(
+        None, ge=2, description="within each class, every n-th sample is held out; null: none is"
+    )
+    shard: int = Field(65536, ge=1, description="rows a zarr shard, the unit of writing and resuming")
+
+    dataset: ClassVar[None] = None
+    verb: ClassVar[Literal["import_tokens"]] = "import_tokens"
+
+
+AnyTokensConfig = Annotated[TokensConfig | ImportedTokensConfig, Field(discriminator="kind")]

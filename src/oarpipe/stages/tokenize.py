@@ -36,7 +36,7 @@ def tokenize(recipe: Recipe[TokensConfig], *, dataset: Path, tokenizer: Path, ou
         grid=network.grid(images.resolution),
         codebook=network.codebook,
         classes=images.index.classes,
-        views=VIEWS[: 2 if recipe.entry.flip else 1],
+        views=VIEWS[: 2 if recipe.entry.views == "adm" else 1],
         shard=recipe.entry.shard,
     )
     _fill(store, images, network, batch=recipe.entry.batch)
