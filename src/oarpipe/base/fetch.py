@@ -1,0 +1,72 @@
+"""Brings published weights to this machine: a file that lies here, or one of the Hugging Face hub's.
+
+The hub's own client downloads, resumes and caches; it is an optional extra, needed only by recipes
+that name a hub.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from oarpipe.base.files import sha256
+from oarpipe.config.weights import WeightsConfig
+from oarpipe.errors import BadInput, IncompleteData
+
+
+def fetch(weights: WeightsConfig) -> Path:
+    """The file that `weights` names, downloaded unless it lies in the hub's cache, its hash verified.
+
+    `BadInput` says which file to download from where, and which key to set, if the hub cannot be asked;
+    `IncompleteData` names a missing file, or both hashes where they differ.
+    """
+    file = _local(weights.path) if weights.path is not None else _download(weights)
+    if weights.sha256 is not None:
+        found = sha256(file)
+        if found != weights.sha256:
+            raise IncompleteData(
+                f"{file}: its sha256 is {found}, the recipe's `weights.sha256` says {weights.sha256}; "
+                "it is damaged or another file: delete it and fetch it again, or correct the key"
+            )
+    return file
+
+
+def url(weights: WeightsConfig) -> str:
+    """The address from which a browser downloads the hub's file."""
+    return f"https://huggingface.co/{weights.hub}/resolve/{weights.revision}/{weights.file}"
+
+
+def _local(path: str) -> Path:
+    file = Path(path).expanduser()
+    if not file.is_file():
+        what = "a folder, expected a file of weights" if file.is_dir() else "no such file"
+        raise IncompleteData(
+            f"{file}: {what}; mend `weights.path`, or name the hub's `hub` and `file` instead"
+        )
+    return file
+
+
+def _download(weights: WeightsConfig) -> Path:
+    hub = _client(weights)
+    try:
+        return Path(hub.hf_hub_download(weights.hub, weights.file, revision=weights.revision))
+    except Exception as error:  # of three HTTP libraries, by the client's version
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # the machine's refusal: a full disk, no permission
+        reason = " ".join(str(error).split())[:200]
+        raise BadInput(f"{weights.hub}: could not be fetched ({reason}); {_by_hand(weights)}") from error
+
+
+def _client(weights: WeightsConfig) -> Any:
+    """huggingface_hub, imported only where a recipe needs it."""
+    try:
+        import huggingface_hub
+    except ImportError as error:
+        raise BadInput(
+            f"{weights.hub}: downloading needs huggingface_hub: pip install 'oarpipe[hub]'; or "
+            + _by_hand(weights)
+        ) from error
+    return huggingface_hub
+
+
+def _by_hand(weights: WeightsConfig) -> str:
+    name = Path(str(weights.file)).name
+    return f"download {name} from {url(weights)} and set `weights: {{path: /where/you/put/{name}}}`"
