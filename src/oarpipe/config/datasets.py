@@ -17,18 +17,93 @@ class DigitsConfig(Strict):
     resolution: int = Field(24, ge=8, description="side of the images after bicubic resizing, in pixels")
 
 
-class FolderConfig(Strict):
+class _ImagesConfig(Strict):
+    """What all kinds of image collections have in common."""
+
+    kind: str
+    path: str
+    resolution: int = Field(256, ge=8, description="side of the images after the ADM centre crop, in pixels")
+    test_every: int | None = Field(
+        10,
+        ge=2,
+        description="within each class, every n-th image is held out as a test image, unless the data "
+        "name their test images; null: none is",
+    )
+    max_rejected: float = Field(
+        0.0, ge=0, lt=1, description="share of unusable images up to which the stage goes on without them"
+    )
+
+
+class FolderConfig(_ImagesConfig):
     """Images in one folder a class; the class is the folder's name, classes are sorted by name."""
 
     kind: Literal["folder"]
     path: str = Field(description="folder that holds one folder of images a class")
-    resolution: int = Field(256, ge=8, description="side of the images after the ADM centre crop, in pixels")
-    test_every: int = Field(
-        10, ge=2, description="within each class, every n-th image by name is held out as a test image"
+    test_path: str | None = Field(None, description="such a folder of test images; null: see `test_every`")
+
+
+class TarConfig(_ImagesConfig):
+    """ImageNet's own tar files, read in place: one tar a class, the class is the tar's name."""
+
+    kind: Literal["tar"]
+    path: str = Field(description="the tar of class tars (ILSVRC2012_img_train.tar), or a folder of them")
+    test_path: str | None = Field(
+        None, description="test images: as `path`, or one tar of images, or a folder with one folder a class"
+    )
+    test_labels: str | None = Field(
+        None,
+        description="for one tar of test images: a text file with a line an image, `CLASS` in order of the "
+        "names, or `NAME CLASS` (Kaggle's LOC_val_solution.csv)",
     )
 
 
-DatasetConfig = Annotated[DigitsConfig | FolderConfig, Field(discriminator="kind")]
+class ListConfig(_ImagesConfig):
+    """A file that lists images: path, label (a name or a number) and, if wanted, split, one image a line."""
+
+    kind: Literal["list"]
+    path: str = Field(description="CSV, tab-separated or `path label` text; a header line may name columns")
+    test_path: str | None = Field(None, description="such a list of test images; null: see `test_every`")
+    images: str | None = Field(
+        None, description="folder that the paths are relative to; null: that of the list"
+    )
+
+
+class CaptionsConfig(_ImagesConfig):
+    """Images with captions: a CSV or JSONL table of them, or a text file an image (MM-CelebA-HQ)."""
+
+    kind: Literal["captions"]
+    path: str = Field(description=".csv or .jsonl, or a folder of .txt files, named as the images are")
+    images: str | None = Field(
+        None, description="folder of the images; null: `images` beside `path`, or else the folder of `path`"
+    )
+    image: str | None = Field(
+        None, description="column of the image's name; null: `image`, `path`, `file` or `id`"
+    )
+    caption: str | None = Field(
+        None,
+        description="column of the caption, or of a list of them; null: `captions`, `caption`, `text` or "
+        "`productDisplayName`",
+    )
+    label: str | None = Field(
+        None,
+        description="column of the class; null: `label`, `class` or `articleType`, or all are of one class",
+    )
+
+
+class ArraysConfig(_ImagesConfig):
+    """Images in an array: .npy, uint8 [n, H, W, 3], or .npz as ADM writes it (arr_0 images, arr_1 labels)."""
+
+    kind: Literal["arrays"]
+    path: str = Field(description="the .npy or .npz file")
+    labels: str | None = Field(
+        None, description=".npy of the labels, integers [n]; null: arr_1 of the .npz, or all are of one class"
+    )
+    test_path: str | None = Field(None, description="such a file of test images; null: see `test_every`")
+    test_labels: str | None = Field(None, description="labels of `test_path`, as `labels` are of `path`")
+
+
+ImagesConfig = FolderConfig | TarConfig | ListConfig | CaptionsConfig | ArraysConfig
+DatasetConfig = Annotated[DigitsConfig | ImagesConfig, Field(discriminator="kind")]
 
 
 class ClassifierConfig(Strict):
