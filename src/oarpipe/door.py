@@ -13,7 +13,7 @@ from oarpipe.decoding.generation import check_codes
 from oarpipe.decoding.walks import extract_orders, sample_tokens
 from oarpipe.errors import BadInput
 from oarpipe.models import load_model
-from oarpipe.models.position_tokens import PositionTokens
+from oarpipe.models.token_model import TokenModel
 from oarpipe.orders.sources import build_source
 from oarpipe.tokenizers import load_tokenizer
 from oarpipe.tokenizers.protocol import ImageTokenizer
@@ -32,7 +32,7 @@ class Samples:
 
 
 def generate(
-    model: PositionTokens,
+    model: TokenModel,
     tokenizer: ImageTokenizer,
     labels: Int[Tensor, " B"],
     *,

@@ -9,7 +9,7 @@ from oarpipe.data.token_store import TokenSet
 from oarpipe.decoding.protocol import Walk
 from oarpipe.decoding.walks import extract_orders
 from oarpipe.metrics.paths import mean_step_distance
-from oarpipe.models.position_tokens import PositionTokens
+from oarpipe.models.token_model import TokenModel
 from oarpipe.orders.sources import Visits, build_source
 
 
@@ -18,7 +18,7 @@ class OrderExtractor:
 
     def __init__(
         self,
-        model: PositionTokens,
+        model: TokenModel,
         tokens: TokenSet,
         config: OrdersConfig,
         seed: int,

@@ -13,7 +13,7 @@ from oarpipe.config.samples import SamplesConfig
 from oarpipe.decoding.protocol import Walk
 from oarpipe.decoding.walks import sample_tokens
 from oarpipe.errors import BadInput, FingerprintMismatch
-from oarpipe.models.position_tokens import PositionTokens
+from oarpipe.models.token_model import TokenModel
 from oarpipe.orders.sources import WrittenOrders, build_source
 from oarpipe.tokenizers.protocol import ImageTokenizer
 
@@ -47,7 +47,7 @@ class Generator:
 
     def __init__(
         self,
-        model: PositionTokens,
+        model: TokenModel,
         tokenizer: ImageTokenizer,
         config: SamplesConfig,
         seed: int,
@@ -96,11 +96,11 @@ class Generator:
             yield self.draw(range(begin, min(begin + self.config.batch, samples.stop)))
 
 
-def _device(model: PositionTokens) -> torch.device:
+def _device(model: TokenModel) -> torch.device:
     return next(model.parameters()).device
 
 
-def check_codes(model: PositionTokens, tokenizer: ImageTokenizer) -> None:
+def check_codes(model: TokenModel, tokenizer: ImageTokenizer) -> None:
     """`FingerprintMismatch` if the model's codes cannot be the tokenizer's."""
     if tokenizer.codebook != model.codebook:
         raise FingerprintMismatch(

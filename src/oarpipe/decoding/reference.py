@@ -6,12 +6,13 @@ from torch import Tensor, nn
 
 from oarpipe.decoding.position_tokens import Categorical
 from oarpipe.models.position_tokens import PositionTokens
+from oarpipe.models.token_model import TokenModel
 
 
 class ReferenceDecoder:
     """Asks the training forward alone: no cache, one candidate at a time, the whole prefix each time."""
 
-    def __init__(self, model: PositionTokens, labels: Int[Tensor, " B"]) -> None:
+    def __init__(self, model: TokenModel, labels: Int[Tensor, " B"]) -> None:
         self.model, self.labels = model, labels
         self.tokens = torch.zeros(len(labels), model.grid.positions, dtype=torch.int64, device=labels.device)
         self.order = self.tokens[:, :0]

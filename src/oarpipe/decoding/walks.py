@@ -7,17 +7,20 @@ from torch import Tensor
 from oarpipe.config.orders import FollowConfig, GreedyConfig, PolicyConfig
 from oarpipe.config.samples import SamplesConfig
 from oarpipe.decoding.guidance import Guided
+from oarpipe.decoding.next_token import NextTokenDecoder
 from oarpipe.decoding.policies import build_policy
 from oarpipe.decoding.position_tokens import PositionTokensDecoder
 from oarpipe.decoding.protocol import Decoder, Walk
 from oarpipe.decoding.reveals import Sampler, Teacher
 from oarpipe.decoding.rollout import rollout
+from oarpipe.models.next_token import NextToken
 from oarpipe.models.position_tokens import PositionTokens
+from oarpipe.models.token_model import TokenModel
 from oarpipe.orders.sources import OrderSource, Visits
 
 
 def extract_orders(
-    model: PositionTokens,
+    model: TokenModel,
     tokens: Int[Tensor, "B N"],
     labels: Int[Tensor, " B"],
     policy: PolicyConfig | None = None,
@@ -29,12 +32,12 @@ def extract_orders(
     `order` serves a `follow` policy, whose walk scores a given order.
     """
     chosen = build_policy(policy or GreedyConfig(select="greedy"), model.grid, order=order, truth=tokens)
-    decoder = PositionTokensDecoder(model, labels)
+    decoder = decoder_of(model, labels)
     return rollout(decoder, chosen, Teacher(tokens), model.grid, len(labels), tokens.device)
 
 
 def sample_tokens(
-    model: PositionTokens,
+    model: TokenModel,
     labels: Int[Tensor, " B"],
     config: SamplesConfig,
     *,
@@ -51,8 +54,16 @@ def sample_tokens(
         assert source is not None
         order = source(Visits(samples, torch.zeros_like(samples), labels, samples))
     policy = build_policy(config.policy, model.grid, order=order)
-    decoder: Decoder = PositionTokensDecoder(model, labels)
+    decoder = decoder_of(model, labels)
     if config.guidance.scale != 1.0:
-        null = PositionTokensDecoder(model, torch.full_like(labels, model.null_label))
+        null = decoder_of(model, torch.full_like(labels, model.null_label))
         decoder = Guided(decoder, null, config.guidance, model.grid.positions)
     return rollout(decoder, policy, Sampler(config, samples, seed), model.grid, len(labels), labels.device)
+
+
+def decoder_of(model: TokenModel, labels: Int[Tensor, " B"]) -> Decoder:
+    """The cached decoder of a model's kind."""
+    if isinstance(model, NextToken):
+        return NextTokenDecoder(model, labels)
+    assert isinstance(model, PositionTokens), type(model)
+    return PositionTokensDecoder(model, labels)

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from oarpipe.base.noise import Stream
 from oarpipe.data.token_store import TokenSet
-from oarpipe.models.position_tokens import PositionTokens
+from oarpipe.models.token_model import TokenModel
 from oarpipe.orders.algebra import apply
 from oarpipe.orders.sources import OrderSource, Random, Visits
 
@@ -29,7 +29,7 @@ def nll(
 
 @torch.inference_mode()
 def sample_nll(
-    model: PositionTokens, tokens: TokenSet, source: OrderSource, batch: int = 64
+    model: TokenModel, tokens: TokenSet, source: OrderSource, batch: int = 64
 ) -> Float[Tensor, " n"]:
     """Mean NLL a token of every sample's first view, nats, in the orders of `source`; dropout off."""
     model.eval()
@@ -45,6 +45,6 @@ def sample_nll(
     return torch.cat(rows)
 
 
-def mean_nll(model: PositionTokens, tokens: TokenSet, seed: int) -> float:
+def mean_nll(model: TokenModel, tokens: TokenSet, seed: int) -> float:
     """Mean NLL a token in one random order a sample, the same at every call."""
     return float(sample_nll(model, tokens, Random(tokens.grid.positions, seed, Stream.VISIT)).mean())

@@ -1,0 +1,42 @@
+"""The cached decoder of the next-token model: one row a step, and only ever the next position."""
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from oarpipe.decoding.cache import Cache
+from oarpipe.decoding.position_tokens import Categorical
+from oarpipe.errors import BadInput
+from oarpipe.models.next_token import RASTER_ONLY, NextToken
+
+
+class NextTokenDecoder:
+    """Equals the training forward; a step feeds the class, or the code found last, and reads there.
+
+    All rows are history, so the cache is never lent a query.
+    """
+
+    def __init__(self, model: NextToken, labels: Int[Tensor, " B"]) -> None:
+        self.model = model
+        self.cache = Cache(len(model.layers), model.grid.positions)
+        self.pending: Tensor | None = model.start(labels)
+        self.turns = model.start_rotation(len(labels))
+        self.next = torch.zeros(len(labels), 1, dtype=torch.int64, device=labels.device)
+
+    def propose(self, candidates: Int[Tensor, "B M"]) -> Categorical:
+        """The distribution at the next raster position; `BadInput` if asked about any other."""
+        if not torch.equal(candidates, self.next):
+            raise BadInput(RASTER_ONLY)
+        assert self.pending is not None, "a commit lies between two proposals"
+        self.cache.begin(1)
+        answer = self.model.trunk(self.pending, self.turns, self.cache.attend, keep=slice(None))
+        self.cache.end()
+        self.pending = None
+        return Categorical(self.model.head(answer))
+
+    def commit(self, positions: Int[Tensor, "B K"], tokens: Int[Tensor, "B K"]) -> None:
+        """Fills the position that was asked about."""
+        assert self.pending is None, "commit follows propose"
+        assert torch.equal(positions, self.next), f"{positions} were not asked about"
+        self.pending, self.turns = self.model.content(tokens), self.model.rotation(positions)
+        self.next = self.next + 1
