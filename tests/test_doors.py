@@ -10,6 +10,7 @@ from snakemake.cli import get_argument_parser
 
 from oarpipe.cli import TABLE_OF, command, parser
 from oarpipe.config.recipe import Recipe
+from oarpipe.config.tables import reference_fields
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
@@ -36,8 +37,17 @@ def inputs_of(rule: str) -> set[str]:
 
 
 def keywords_of(verb: str) -> set[str]:
-    """The names of a stage's parameters that say what it reads."""
-    return set(inspect.signature(command(verb)).parameters) - {"out", "shard", "npz"}
+    """The names of a stage's parameters that say what it reads.
+
+    A stage that can do without a recipe has others instead, which no rule passes.
+    """
+    parameters = inspect.signature(command(verb)).parameters
+    names = set(parameters) - {"out", "shard", "npz"}
+    if parameters["recipe"].default is inspect.Parameter.empty:
+        return names
+    by_hand = names - {"recipe"} - set(reference_fields(TABLE_OF[verb]))
+    assert all(parameters[name].default is None for name in by_hand)
+    return names - by_hand
 
 
 def test_rules_and_verbs_are_the_same_words() -> None:

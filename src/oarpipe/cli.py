@@ -14,7 +14,7 @@ import types
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Any, NoReturn, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, NoReturn, Union, get_args, get_origin, get_type_hints
 
 from oarpipe import __version__
 from oarpipe.base.log import set_up_logging
@@ -34,12 +34,15 @@ HELP = {
     "datasets": "results folders of the datasets (made by `index`)",
     "evaluation": "results folders of the evaluation, one a seed (made by `evaluate`)",
     "features": "results folder of the measuring network (made by `train_features`)",
+    "grid": "rows and columns of the token grid, such as 16x16",
+    "heads": "attention heads; 64 channels a head if left out",
     "information": "results folders of the held-out likelihoods, one a seed (made by `information`)",
     "init": "results folder of the model whose weights to start from",
+    "kind": "whose file it is; told from the names of its tensors if left out",
     "log": "file to write, besides standard error, what the command tells while it works",
     "measured": "folder of the features of all sample sets (made by `features`)",
-    "model": "results folder of the model (made by `train` or `distill`)",
-    "models": "results folders of the models (made by `train` or `distill`)",
+    "model": "results folder of the model (made by `train`, `distill` or `import_model`)",
+    "models": "results folders of the models (made by `train`, `distill` or `import_model`)",
     "npz": "also write samples.npz (arr_0, uint8 NHWC), the form that ADM's evaluator reads",
     "orders": "results folders of the extracted orders (made by `extract` and `merge_orders`)",
     "out": "folder to write the results into",
@@ -51,6 +54,10 @@ HELP = {
     "tokenizer": "results folder of the tokenizer (made by `train_tokenizer`)",
     "tokenizers": "results folders of the tokenizers (made by `train_tokenizer`)",
     "tokens": "results folder of the token store (made by `tokenize`)",
+    "weights": "file of published weights (.safetensors or PyTorch's), where there is no recipe",
+    "export_model.out": "file to write: .safetensors, or .pt with the weights under `model`",
+    "import_model.recipe": "recipe file of an entry with `weights:`; else give --weights",
+    "import_model.tokens": "results folder of the recipe's token store (made by `tokenize`)",
     "report.features": "results folders of the measuring networks (made by `train_features`)",
     "report.tokens": "results folders of the token stores (made by `tokenize`)",
     "schema.out": "root of the clone whose generated files to renew; the working directory if left out",
@@ -58,6 +65,9 @@ HELP = {
     "show.recipe": "print the entry as a recipe file, ready for a stage's `--recipe`",
     "words": "a table, or an entry (table.name); and overrides (key=value)",
 }
+
+# What stands for an argument in the help, where its type does not tell.
+METAVARS = {"arm": "FILE", "grid": "HxW", "weights": "FILE", "export_model.out": "FILE"}
 
 # The machine's refusals: not a bug, and nothing that was finished is lost.
 MENDABLE = {
@@ -109,7 +119,7 @@ def _run(words: list[str]) -> int:
         shard = f" shard {given['shard']}" if given.get("shard") else ""
         set_up_logging(f"{verb} {recipe.name}, seed {recipe.seed}{shard}", log_file)
     else:
-        set_up_logging()
+        set_up_logging(verb if verb in TABLE_OF else "", log_file)
     try:
         function(*positional, **given)
     except OSError as error:
@@ -182,12 +192,9 @@ def parser(verb: str, function: Callable[..., None]) -> argparse.ArgumentParser:
     )
     hints = get_type_hints(function)
     for parameter in inspect.signature(function).parameters.values():
-        _add(
-            made,
-            parameter,
-            hints[parameter.name],
-            HELP.get(f"{verb}.{parameter.name}") or HELP[parameter.name],
-        )
+        name, own = parameter.name, f"{verb}.{parameter.name}"
+        metavar = METAVARS.get(own) or METAVARS.get(name)
+        _add(made, parameter, hints[name], HELP.get(own) or HELP[name], metavar)
     if verb in TABLE_OF:
         made.epilog = (
             f"The recipe is an entry of the table `{TABLE_OF[verb]}`, whose options config/README.md lists.\n"
@@ -197,7 +204,9 @@ def parser(verb: str, function: Callable[..., None]) -> argparse.ArgumentParser:
     return made
 
 
-def _add(made: argparse.ArgumentParser, parameter: inspect.Parameter, hint: Any, text: str) -> None:
+def _add(
+    made: argparse.ArgumentParser, parameter: inspect.Parameter, hint: Any, text: str, metavar: str | None
+) -> None:
     """One parameter as an argument: positional where it is so in Python, else a flag."""
     name, is_needed = parameter.name, parameter.default is inspect.Parameter.empty
     optional = get_origin(hint) in (Union, types.UnionType)
@@ -205,7 +214,7 @@ def _add(made: argparse.ArgumentParser, parameter: inspect.Parameter, hint: Any,
     if parameter.kind is inspect.Parameter.VAR_POSITIONAL:
         made.add_argument(name, nargs="*", metavar="WORD", help=text)
     elif get_origin(kind) is Recipe:
-        made.add_argument(f"--{name}", type=Path, metavar="FILE", required=True, help=text)
+        made.add_argument(f"--{name}", type=Path, metavar="FILE", required=is_needed, help=text)
     elif parameter.kind is not inspect.Parameter.KEYWORD_ONLY:
         made.add_argument(name, type=kind, metavar=name.upper(), help=text)
     elif kind is bool:
@@ -215,10 +224,12 @@ def _add(made: argparse.ArgumentParser, parameter: inspect.Parameter, hint: Any,
         made.add_argument(
             f"--{name}", type=Path, nargs="+", metavar="DIR", required=is_needed, default=default, help=text
         )
+    elif get_origin(kind) is Literal:
+        made.add_argument(f"--{name}", choices=get_args(kind), required=is_needed, help=text)
     elif kind is Shard:
         made.add_argument(f"--{name}", type=_shard, metavar="K-of-N", required=is_needed, help=text)
     else:
-        metavar = "FILE" if name == "arm" else "DIR" if kind is Path else "N"
+        metavar = metavar or ("DIR" if kind is Path else "N")
         made.add_argument(f"--{name}", type=kind, metavar=metavar, required=is_needed, help=text)
 
 
@@ -237,5 +248,5 @@ def _convert_recipe(verb: str, function: Callable[..., None], given: dict[str, A
             positional += given.pop(parameter.name)
         elif parameter.kind is not inspect.Parameter.KEYWORD_ONLY:
             value = given.pop(parameter.name)
-            positional.append(read_recipe(value, TABLE_OF[verb]) if verb in TABLE_OF else value)
+            positional.append(read_recipe(value, TABLE_OF[verb]) if verb in TABLE_OF and value else value)
     return positional

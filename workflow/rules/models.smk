@@ -1,5 +1,29 @@
-# Both rules make models; the entry's order source says which one: `distill` where it reads
-# extracted orders, else `train`.
+# Three rules make models. An entry with `weights:` is imported; of the others, the order source
+# says which one: `distill` where it reads extracted orders, else `train`.
+rule import_model:
+    localrule: True
+    input:
+        recipe=recipe("models"),
+        tokens=ingredient("models", "tokens"),
+    output:
+        receipt="results/{book}/seed-{seed}/models/{name}/receipt.json",
+    log:
+        "results/{book}/logs/import_model/{name}.seed-{seed}.log",
+    benchmark:
+        "results/{book}/benchmarks/import_model/{name}.seed-{seed}.tsv"
+    wildcard_constraints:
+        name=made_by("import_model", "models"),
+    conda:
+        "../../envs/cpu.yaml"
+    params:
+        out=subpath(output.receipt, parent=True),
+    message:
+        "Importing the published model {wildcards.name}, seed {wildcards.seed}"
+    shell:
+        "oarpipe import_model --recipe {input.recipe} --tokens {input.tokens}"
+        " --out {params.out} --log {log}"
+
+
 rule train:
     input:
         recipe=recipe("models"),

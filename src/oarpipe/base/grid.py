@@ -6,6 +6,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from oarpipe.errors import BadInput
+
 
 @dataclass(frozen=True)
 class Grid:
@@ -13,6 +15,18 @@ class Grid:
 
     height: int
     width: int
+
+    @classmethod
+    def parse(cls, text: str) -> "Grid":
+        """`16x16`: rows, then columns."""
+        height, _, width = text.partition("x")
+        if not (height.isdecimal() and width.isdecimal() and int(height) and int(width)):
+            raise BadInput(f"grid '{text}': expected rows and columns, such as 16x16")
+        return cls(int(height), int(width))
+
+    def __str__(self) -> str:
+        """As `parse` reads it."""
+        return f"{self.height}x{self.width}"
 
     @property
     def positions(self) -> int:

@@ -43,7 +43,7 @@ class PublishedModel:
         model, dtypes = self.model, {str(t.dtype).removeprefix("torch.") for t in self.weights.values()}
         return (
             f"{self.kind}: {len(model.layers)} layers, width {model.width}, {model.heads} heads, "
-            f"{model.codebook} codes, {model.classes} classes, grid {model.grid.height}x{model.grid.width}, "
+            f"{model.codebook} codes, {model.classes} classes, grid {model.grid}, "
             f"{sum(t.numel() for t in self.weights.values()):,} parameters in {', '.join(sorted(dtypes))}"
         )
 
@@ -71,8 +71,8 @@ def read_model(
     return PublishedModel(kind, model, weights)
 
 
-def write_model(folder: Path, file: Path) -> None:
-    """Writes a model folder's weights as they are published: RandAR's flat, LlamaGen's below `model`."""
+def write_model(folder: Path, file: Path) -> TokenModel:
+    """Writes a model folder's weights as published, flat or, in a .pt, below `model`; returns the anatomy."""
     if file.suffix not in SUFFIXES:
         raise BadInput(f"{file}: published models are {' or '.join(SUFFIXES)}; give --out such a name")
     model = read_anatomy(folder)
@@ -82,6 +82,7 @@ def write_model(folder: Path, file: Path) -> None:
         write_atomically(file, lambda partial: save_file(weights, partial))
     else:
         write_atomically(file, lambda partial: torch.save({"model": weights}, partial))
+    return model
 
 
 def _plain(key: str) -> str:

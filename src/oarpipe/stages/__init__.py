@@ -7,7 +7,7 @@ which table of the book each takes its recipe from.
 VERBS: dict[str, dict[str, str]] = {
     "data": {"index": "datasets", "train_features": "features"},
     "tokens": {"train_tokenizer": "tokenizers", "tokenize": "tokens"},
-    "models": {"train": "models", "distill": "models"},
+    "models": {"import_model": "models", "train": "models", "distill": "models"},
     "orders": {"extract": "orders", "merge_orders": "orders"},
     "samples": {"generate": "samples", "merge_samples": "samples", "search": "searches"},
     "evaluation": {"features": "evaluations", "evaluate": "evaluations", "information": "information"},
