@@ -1,7 +1,6 @@
 # Three rules make models. An entry with `weights:` is imported; of the others, the order source
 # says which one: `distill` where it reads extracted orders, else `train`.
 rule import_model:
-    localrule: True
     input:
         recipe=recipe("models"),
         tokens=ingredient("models", "tokens"),
@@ -13,6 +12,7 @@ rule import_model:
         "results/{book}/benchmarks/import_model/{name}.seed-{seed}.tsv"
     wildcard_constraints:
         name=made_by("import_model", "models"),
+    localrule: True
     conda:
         "../../envs/cpu.yaml"
     params:
