@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from oarpipe.base.grid import Grid
+from oarpipe.config.models import PRESETS
 from oarpipe.models import load_model, save_model
 from oarpipe.models.flops import block_parameters
 from oarpipe.models.position_tokens import PositionTokens
@@ -83,20 +84,22 @@ def test_shuffling_the_batch_shuffles_the_answers(tiny_model: Callable[..., Posi
 
 
 @pytest.mark.parametrize(
-    ("layers", "heads", "width", "parameters", "in_blocks"),
+    ("preset", "codebook", "parameters", "in_blocks"),
     [
-        (12, 12, 768, 110_889_216, 84_934_656),
-        (24, 16, 1024, 342_912_000, 308_281_344),
-        (36, 20, 1280, 774_700_800, 731_381_760),
-        (48, 24, 1536, 1_410_974_208, 1_358_954_496),
+        ("B", 16384, 110_889_216, 84_934_656),
+        ("L", 16384, 342_912_000, 308_281_344),
+        ("XL", 16384, 774_700_800, 731_381_760),
+        ("XXL", 16384, 1_410_974_208, 1_358_954_496),
+        ("L", 1024, 311_454_720, 308_281_344),  # MaskGIT's vocabulary
     ],
 )
 def test_the_published_sizes_have_the_published_parameter_counts(
-    layers: int, heads: int, width: int, parameters: int, in_blocks: int
+    preset: str, codebook: int, parameters: int, in_blocks: int
 ) -> None:
+    layers, heads, width = PRESETS[preset]
     with torch.device("meta"):
         model = PositionTokens(
-            grid=Grid(16, 16), codebook=16384, classes=1000, layers=layers, heads=heads, width=width
+            grid=Grid(16, 16), codebook=codebook, classes=1000, layers=layers, heads=heads, width=width
         )
     assert sum(p.numel() for p in model.parameters()) == parameters
     assert block_parameters(model) == in_blocks
