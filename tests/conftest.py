@@ -16,18 +16,19 @@ GOLDEN = Path(__file__).parent / "golden"
 
 def published_weights(module: torch.nn.Module) -> dict[str, torch.Tensor]:
     """A state_dict by the rule of the golden values: noise seeded by each parameter's published name."""
-    weights = {}
-    for key, tensor in module.state_dict().items():
-        noise = np.random.default_rng(zlib.crc32(key.encode())).standard_normal(tuple(tensor.shape))
-        drawn = noise.astype(np.float32)
-        if tensor.ndim == 1:
-            drawn = 1 + 0.1 * drawn if key.endswith("weight") else 0.05 * drawn
-        elif "embedding" in key:
-            drawn = 0.5 * drawn
-        else:
-            drawn = drawn / np.sqrt(np.prod(tensor.shape[1:]))
-        weights[key] = torch.tensor(drawn, dtype=torch.float32)
-    return weights
+    return {key: published_tensor(key, tuple(tensor.shape)) for key, tensor in module.state_dict().items()}
+
+
+def published_tensor(key: str, shape: tuple[int, ...]) -> torch.Tensor:
+    """One tensor by that rule."""
+    drawn = np.random.default_rng(zlib.crc32(key.encode())).standard_normal(shape).astype(np.float32)
+    if len(shape) == 1:
+        drawn = 1 + 0.1 * drawn if key.endswith("weight") else 0.05 * drawn
+    elif "embedding" in key:
+        drawn = 0.5 * drawn
+    else:
+        drawn = drawn / np.sqrt(np.prod(shape[1:]))
+    return torch.tensor(drawn, dtype=torch.float32)
 
 
 @pytest.fixture

@@ -1,3 +1,27 @@
+# Two rules make tokenizers: an entry with `weights:` is imported, where Snakemake itself runs, since
+# fetching may need the network; any other is trained.
+rule import_tokenizer:
+    input:
+        recipe=recipe("tokenizers"),
+    output:
+        receipt="results/{book}/seed-{seed}/tokenizers/{name}/receipt.json",
+    log:
+        "results/{book}/logs/import_tokenizer/{name}.seed-{seed}.log",
+    benchmark:
+        "results/{book}/benchmarks/import_tokenizer/{name}.seed-{seed}.tsv"
+    wildcard_constraints:
+        name=made_by("import_tokenizer", "tokenizers"),
+    localrule: True
+    conda:
+        "../../envs/cpu.yaml"
+    params:
+        out=subpath(output.receipt, parent=True),
+    message:
+        "Importing the published tokenizer {wildcards.name}, seed {wildcards.seed}"
+    shell:
+        "oarpipe import_tokenizer --recipe {input.recipe} --out {params.out} --log {log}"
+
+
 rule train_tokenizer:
     input:
         recipe=recipe("tokenizers"),
@@ -55,3 +79,30 @@ rule tokenize:
     shell:
         "oarpipe tokenize --recipe {input.recipe} --dataset {input.dataset}"
         " --tokenizer {input.tokenizer} --out {params.out} --log {log}"
+
+
+rule import_tokens:
+    input:
+        recipe=recipe("tokens"),
+        tokenizer=ingredient("tokens", "tokenizer"),
+    output:
+        receipt="results/{book}/seed-{seed}/tokens/{name}/receipt.json",
+    log:
+        "results/{book}/logs/import_tokens/{name}.seed-{seed}.log",
+    benchmark:
+        "results/{book}/benchmarks/import_tokens/{name}.seed-{seed}.tsv"
+    wildcard_constraints:
+        name=made_by("import_tokens", "tokens"),
+    conda:
+        "../../envs/cpu.yaml"
+    threads: 1
+    resources:
+        mem_mb=16000,
+        runtime=720,
+    params:
+        out=subpath(output.receipt, parent=True),
+    message:
+        "Packing the published codes {wildcards.name}"
+    shell:
+        "oarpipe import_tokens --recipe {input.recipe} --tokenizer {input.tokenizer}"
+        " --out {params.out} --log {log}"

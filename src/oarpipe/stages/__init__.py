@@ -6,7 +6,12 @@ which table of the book each takes its recipe from.
 
 VERBS: dict[str, dict[str, str]] = {
     "data": {"index": "datasets", "train_features": "features"},
-    "tokens": {"train_tokenizer": "tokenizers", "tokenize": "tokens"},
+    "tokens": {
+        "import_tokenizer": "tokenizers",
+        "train_tokenizer": "tokenizers",
+        "tokenize": "tokens",
+        "import_tokens": "tokens",
+    },
     "models": {"import_model": "models", "train": "models", "distill": "models"},
     "orders": {"extract": "orders", "merge_orders": "orders"},
     "samples": {"generate": "samples", "merge_samples": "samples", "search": "searches"},

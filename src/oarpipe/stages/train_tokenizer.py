@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from oarpipe.base.files import Receipt, Stage, checked, write_json
 from oarpipe.base.log import log, progress
 from oarpipe.config.recipe import Recipe
-from oarpipe.config.tokenizers import GateConfig, VQGANConfig
+from oarpipe.config.tokenizers import GateConfig, ImportedTokenizerConfig, VQGANConfig
 from oarpipe.errors import BadInput, GateFailed, IncompleteData
 
 if TYPE_CHECKING:
@@ -25,7 +25,11 @@ JUDGED_BATCH = 64  # test images reconstructed at once; no result depends on it
 
 
 def train_tokenizer(
-    recipe: Recipe[VQGANConfig], *, dataset: Path, features: Path | None = None, out: Path
+    recipe: Recipe[VQGANConfig | ImportedTokenizerConfig],
+    *,
+    dataset: Path,
+    features: Path | None = None,
+    out: Path,
 ) -> None:
     """Trains, reports on the reconstructions of the test images, and holds them against the gate.
 
@@ -33,6 +37,10 @@ def train_tokenizer(
     `GateFailed` leaves the report and the weights but no receipt; with a milder gate the weights are
     judged again, not trained again.
     """
+    if not isinstance(recipe.entry, VQGANConfig):
+        raise BadInput(
+            f"tokenizers.{recipe.name}: is imported, not trained; run `oarpipe {recipe.entry.verb}`"
+        )
     if recipe.entry.gate is not None and features is None:
         raise BadInput(
             f"tokenizers.{recipe.name} has a gate: give the features that it names with --features"

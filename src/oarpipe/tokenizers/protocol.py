@@ -6,6 +6,7 @@ from jaxtyping import Int, UInt8
 from torch import Tensor, nn
 
 from oarpipe.base.grid import Grid
+from oarpipe.errors import BadInput
 
 
 class ImageTokenizer(nn.Module, ABC):
@@ -31,3 +32,14 @@ class ImageTokenizer(nn.Module, ABC):
     @abstractmethod
     def decode(self, tokens: Int[Tensor, "B N"], grid: Grid) -> UInt8[Tensor, "B 3 H W"]:
         """The images that the codes stand for."""
+
+
+def square_grid(resolution: int, factor: int) -> Grid:
+    """The grid of square images where a token covers `factor` pixels along each side."""
+    side, rest = divmod(resolution, factor)
+    if rest or not side:
+        raise BadInput(
+            f"images of {resolution} pixels: expected a multiple of {factor}, the tokenizer's `factor`; "
+            "change it or the dataset's `resolution`"
+        )
+    return Grid(side, side)

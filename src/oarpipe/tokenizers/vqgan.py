@@ -6,8 +6,7 @@ from torch import Tensor, nn
 
 from oarpipe.base.grid import Grid
 from oarpipe.config.tokenizers import VQGANAnatomy
-from oarpipe.errors import BadInput
-from oarpipe.tokenizers.protocol import ImageTokenizer
+from oarpipe.tokenizers.protocol import ImageTokenizer, square_grid
 from oarpipe.tokenizers.quantize import Quantised, VectorQuantizer
 from oarpipe.tokenizers.stems import Decoder, Encoder, latent_channels
 
@@ -40,25 +39,26 @@ class VQGAN(ImageTokenizer):
         return out
 
     def grid(self, resolution: int) -> Grid:
-        side, rest = divmod(resolution, self.anatomy.factor)
-        if rest or not side:
-            raise BadInput(
-                f"images of {resolution} pixels: expected a multiple of {self.anatomy.factor}, the "
-                "tokenizer's `factor`; change it or the dataset's `resolution`"
-            )
-        return Grid(side, side)
+        return square_grid(resolution, self.anatomy.factor)
 
     @torch.no_grad()
     def encode(self, images: UInt8[Tensor, "B 3 H W"]) -> Int[Tensor, "B N"]:
-        grid = self.grid(images.shape[-1])
-        points = self.quantize.points(self.encodings(from_uint8(images.to(self.device))))
-        return self.quantize.nearest(points).view(len(images), grid.positions)
+        return self.tokens_of(from_uint8(images.to(self.device)))
 
     @torch.no_grad()
     def decode(self, tokens: Int[Tensor, "B N"], grid: Grid) -> UInt8[Tensor, "B 3 H W"]:
+        return to_uint8(self.images_of(tokens, grid))
+
+    def tokens_of(self, images: Float[Tensor, "B 3 H W"]) -> Int[Tensor, "B N"]:
+        """The codes of images in -1..1."""
+        return self.quantize.nearest(self.quantize.points(self.encodings(images))).view(len(images), -1)
+
+    def images_of(self, tokens: Int[Tensor, "B N"], grid: Grid) -> Float[Tensor, "B 3 H W"]:
+        """The images that the codes stand for, around -1..1."""
         codes = self.quantize.rows()[tokens.to(self.device)]  # [B N D]
         codes = codes.transpose(1, 2).unflatten(2, (grid.height, grid.width))  # [B D h w]
-        return to_uint8(self.decoder(self.post_quant_conv(codes)))
+        out: Tensor = self.decoder(self.post_quant_conv(codes))
+        return out
 
     @property
     def device(self) -> torch.device:
