@@ -8,6 +8,9 @@ from oarpipe.config.base import Ref, Strict
 from oarpipe.config.training import TrainConfig
 from oarpipe.config.weights import WeightsConfig
 
+Views = Literal["centre", "adm", "ten_crop"]
+Crop = Literal["none", "random", "random_resized"]
+
 
 class AdversarialConfig(Strict):
     """The PatchGAN critic of a VQGAN (Esser et al. 2021)."""
@@ -74,6 +77,11 @@ class VQGANConfig(VQGANAnatomy):
         description="files that hold VGG16's `features.*`, named as torchvision's, and LPIPS' `lin*`",
     )
     adversarial: AdversarialConfig | None = Field(None, description="null: no critic")
+    crop: Crop = Field(
+        "none",
+        description="while training: the centre, ADM's random crop (4/5 to all of the short side), or a "
+        "square of 3/4 to all of the area",
+    )
     augment: bool = Field(True, description="small random shifts, rotations and scalings while training")
     flip: bool = Field(False, description="random horizontal flips while training")
     train: TrainConfig
@@ -113,7 +121,7 @@ class TokensConfig(Strict):
     kind: Literal["dataset"] = "dataset"
     dataset: Annotated[str, Ref("datasets")]
     tokenizer: Annotated[str, Ref("tokenizers")]
-    views: Literal["centre", "adm", "ten_crop"] = Field(
+    views: Views = Field(
         "centre",
         description="of each image its centre crop, that and its mirror image (ADM), or ten crops (LlamaGen)",
     )
@@ -130,10 +138,23 @@ class ImportedTokensConfig(Strict):
     path: str = Field(description="folder of the codes (RAR: the .jsonl file)")
     tokenizer: Annotated[str, Ref("tokenizers")] = Field(description="tokenizer that made them")
     classes: int | None = Field(None, ge=1, description="number of classes; null: as many as the labels show")
+    count: int | None = Field(
+        None, ge=1, description="samples that must be there (ImageNet: 1281167); null: not checked"
+    )
+    views: Literal[1, 10] = Field(
+        1,
+        description="RAR only: lines an image. Its ten-crop files have ten in a row, but do not say so",
+    )
     test_every: int | None = Field(
         None, ge=2, description="within each class, every n-th sample is held out; null: none is"
     )
     shard: int = Field(65536, ge=1, description="rows a zarr shard, the unit of writing and resuming")
+
+    @model_validator(mode="after")
+    def _files_know_their_views(self) -> "ImportedTokensConfig":
+        if self.views != 1 and self.kind != "rar":
+            raise ValueError(f"views: the files of kind {self.kind} tell their views; leave it out")
+        return self
 
     dataset: ClassVar[None] = None
     verb: ClassVar[Literal["import_tokens"]] = "import_tokens"
