@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from oarpipe.config.tables import validate_entry
+
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
@@ -55,3 +57,10 @@ def test_every_place_in_the_code_is_there(page: Path) -> None:
             if isinstance(t, ast.Name)
         }
         assert not name or name in known, f"{file}:{name}"
+
+
+def test_every_entry_for_published_weights_is_one_that_a_book_admits() -> None:
+    (text,) = fenced(ROOT / "docs/weights.md", "yaml")
+    for table, entries in yaml.safe_load(text).items():
+        for name, entry in entries.items():
+            assert validate_entry(table, name, entry)[1] == []

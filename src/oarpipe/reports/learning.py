@@ -46,7 +46,7 @@ def training_curves(results: Results, colours: Mapping[str, str]) -> list[tuple[
         file = receipt.folder / "metrics.jsonl"
         if receipt.seed == results.seed and file.is_file():
             logs[receipt.name] = (read_tuning(receipt.name, models, orders), read_metrics(file))
-    base = {name: log for name, log in logs.items() if models[name]["init"] is None}
+    base = {name: log for name, log in logs.items() if models[name].get("init") is None}
     tuned = {name: log for name, log in logs.items() if name not in base}
     charts = [
         ("Training loss, any-order base", "loss", base),
@@ -86,23 +86,29 @@ def _line(
 
 
 def reconstructions(results: Results) -> list[Reconstruction]:
-    """Every tokenizer of the first seed, with pictures where a token store was made with it."""
+    """Every tokenizer of the first seed, with pictures where a token store was made with it.
+
+    An imported one was never judged, so it has pictures only.
+    """
     found = []
     for receipt in results.receipts["tokenizers"]:
-        file = receipt.folder / "reconstruction.json"
-        if receipt.seed != results.seed or not file.is_file():
+        if receipt.seed != results.seed:
             continue
-        numbers = {
-            LABELS.get(k, k): _short(v) for k, v in read_json(file).items() if isinstance(v, int | float)
-        }
         pairs = next((_decode_pairs(results, made, receipt) for made in _tokens_of(results, receipt)), None)
         drawn = None
         if pairs is not None:
             side = tile_side(pairs[0].shape[1], 50 * PAIRS)
             words = f"Above, {len(pairs[0])} test images; below, what {receipt.name} makes of their tokens."
             drawn = sheet(np.concatenate(pairs), len(pairs[0]), side, words)
-        found.append(Reconstruction(receipt.name, numbers, drawn))
-    return found
+        found.append(Reconstruction(receipt.name, _numbers(receipt), drawn))
+    return [one for one in found if one.numbers or one.sheet]
+
+
+def _numbers(tokenizer: Receipt) -> dict[str, str]:
+    """What its training reported of the reconstructions, under their headings."""
+    file = tokenizer.folder / "reconstruction.json"
+    report = read_json(file) if file.is_file() else {}
+    return {LABELS.get(k, k): _short(v) for k, v in report.items() if isinstance(v, int | float)}
 
 
 def _tokens_of(results: Results, tokenizer: Receipt) -> list[Receipt]:
@@ -120,7 +126,9 @@ def _short(value: int | float) -> str:
 def _decode_pairs(
     results: Results, made: Receipt, tokenizer: Receipt
 ) -> tuple[np.ndarray, np.ndarray] | None:
-    """Test images and what their tokens decode to, uint8 NHWC; None without test images."""
+    """Test images and what their tokens decode to, uint8 NHWC; None where there are no test images."""
+    if "dataset" not in made.recipe:
+        return None  # codes that another project wrote down, of images that are not here
     dataset = results.receipt("datasets", made.recipe["dataset"], results.seed)
     chosen = TokenStore.open(made.folder / "tokens.zarr").read().select("test")
     if dataset is None or not len(chosen):
