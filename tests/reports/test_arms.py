@@ -78,6 +78,15 @@ def test_a_second_round_of_tuning_is_called_one() -> None:
     assert read_tuning("second", tables["models"], tables["orders"]).on == "greedy, round 2"
 
 
+def test_a_published_model_is_a_base_that_was_not_tuned() -> None:
+    published = {"kind": "randar", "tokens": "t", "weights": {"path": "randar.safetensors"}}
+    tables = {"models": {"xl": published, "again": {"init": "xl", "order": {"kind": "random"}}}, "orders": {}}
+    assert read_tuning("xl", tables["models"], tables["orders"]).on == "nothing"
+    assert read_tuning("again", tables["models"], tables["orders"]).on == "random"
+    policy = {"select": "follow", "order": {"kind": "random"}}
+    assert read_arm("a", {"model": "again", "policy": policy}, tables["models"], {}).base == "xl"
+
+
 def test_every_kind_of_tuning_has_its_own_colour() -> None:
     book = small_book()
     found = colours([arm(name, book) for name in book.tables["samples"]])

@@ -5,7 +5,7 @@ conveniences (`base:` another file, `like:` another entry, ingredients given in 
 everything, and reports every mistake at once.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from oarpipe.config.base import Strict
+from oarpipe.config.misfits import misfits
 from oarpipe.config.recipe import Recipe
 from oarpipe.config.tables import TABLES, reference_fields, validate_entry
 from oarpipe.errors import ConfigError, nearest
@@ -141,7 +142,7 @@ def validate(raw: dict[str, Any], source: str = "book") -> Book:
     problems += _dangling(tables, written)
     if not problems:
         book = Book(book_name or "", tuple(seeds), tables)
-        problems += _cycles(book) or _misfits(book)
+        problems += _cycles(book) or list(misfits(book))
     problems = _at_their_origin(problems, raw)
     if problems:
         head = f"{source}: {len(problems)} mistake{'s' * (len(problems) > 1)}"
@@ -318,69 +319,3 @@ def _cycles(book: Book) -> list[str]:
 
     nodes = [(table, name) for table, entries in book.tables.items() for name in entries]
     return next(([problem] for node in nodes if (problem := visit(node, ()))), [])
-
-
-def _misfits(book: Book) -> list[str]:
-    """Ingredients that exist but do not belong together."""
-    return list(_model_misfits(book)) + list(_data_misfits(book))
-
-
-def _model_misfits(book: Book) -> Iterable[str]:
-    models: dict[str, Any] = book.tables["models"]
-    for name, model in models.items():
-        if model.verb == "distill" and model.init is None:
-            yield f"models.{name}: tunes on extracted orders but has no `init:` model to start from"
-        if model.init is not None:
-            parent = models[model.init]
-            if parent.anatomy() not in (None, model.anatomy()):
-                yield (
-                    f"models.{name}: {model.anatomy()} cannot start from models.{model.init}, "
-                    f"which is {parent.anatomy()}"
-                )
-            if parent.tokens != model.tokens:
-                yield f"models.{name}: trains on tokens.{model.tokens}, its init on tokens.{parent.tokens}"
-        for table in [t for field, _, t in model.references() if field == "orders"]:
-            orders: Any = book.entry("orders", table)
-            if orders.tokens != model.tokens:
-                yield (
-                    f"models.{name}: trains on tokens.{model.tokens}, but orders.{table} "
-                    f"was extracted from tokens.{orders.tokens}"
-                )
-            if orders.split == "test":
-                yield f"models.{name}: trains on the train split, but orders.{table} has the test split's"
-
-
-def _data_misfits(book: Book) -> Iterable[str]:
-    entries: Any
-    for name, entries in book.tables["orders"].items():
-        model: Any = book.entry("models", entries.model)
-        if model.tokens != entries.tokens:
-            yield (
-                f"orders.{name}: extracts from tokens.{entries.tokens}, its model reads tokens.{model.tokens}"
-            )
-    for name, entries in book.tables["tokens"].items():
-        if entries.dataset is None:
-            continue
-        tokenizer: Any = book.entry("tokenizers", entries.tokenizer)
-        dataset: Any = book.entry("datasets", entries.dataset)
-        if dataset.resolution % tokenizer.factor:
-            yield (
-                f"tokens.{name}: {dataset.resolution} pixels are no multiple of the "
-                f"{tokenizer.factor} pixels a token of tokenizers.{entries.tokenizer}"
-            )
-    for name, entries in book.tables["information"].items():
-        for source in (s for s in entries.orders.values() if s.kind == "table"):
-            orders: Any = book.entry("orders", source.orders)
-            if orders.split not in ("all", entries.split):
-                yield (
-                    f"information.{name}: walks the {entries.split} split, but orders.{source.orders} "
-                    f"has the {orders.split} split's orders"
-                )
-    for name, entries in book.tables["searches"].items():
-        for evaluation_name, evaluation in book.tables["evaluations"].items():
-            same = (entries.dataset, entries.split) == (evaluation.dataset, evaluation.split)  # type: ignore[attr-defined]
-            if same:
-                yield (
-                    f"searches.{name}: chooses on the {entries.split} split, on which "
-                    f"evaluations.{evaluation_name} reports; choose on another"
-                )

@@ -25,7 +25,7 @@ KINDS: dict[str, type[TokenModel]] = {cls.kind: cls for cls in (PositionTokens, 
 def save_model(folder: Path, model: TokenModel, weights: Mapping[str, Tensor] | None = None) -> None:
     """Writes weights and anatomy, each atomically; `weights` stand in for the model's own."""
     named = model.state_dict() if weights is None else weights
-    tensors = {key: tensor.detach().cpu().contiguous().clone() for key, tensor in named.items()}
+    tensors = {key: tensor.detach().cpu().contiguous() for key, tensor in named.items()}
     write_atomically(folder / WEIGHTS, lambda file: save_file(tensors, file))
     anatomy = {
         "kind": model.kind,

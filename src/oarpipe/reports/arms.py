@@ -100,8 +100,10 @@ def read_arm(name: str, samples: Mapping[str, Any], models: Recipes, orders: Rec
 
 
 def read_tuning(model: str, models: Recipes, orders: Recipes) -> Tuning:
-    """What a model was tuned on; a model that started from nothing was not tuned."""
+    """What a model was tuned on; one that started from nothing, or was published, was not tuned."""
     recipe = models[model]
+    if is_published(recipe):
+        return Tuning(NOTHING)
     order = recipe["order"]
     annealed: bool | None = order["kind"] == "anneal"
     target = order["to"] if annealed else order
@@ -114,13 +116,23 @@ def read_tuning(model: str, models: Recipes, orders: Recipes) -> Tuning:
     return Tuning(on + later_round, None if on == RANDOM else annealed, floor)
 
 
+def is_published(recipe: Mapping[str, Any]) -> bool:
+    """Whether a model was imported and not trained here."""
+    return "weights" in recipe
+
+
+def goes_raster_only(recipe: Mapping[str, Any]) -> bool:
+    """Whether a model is the raster baseline, of which no order can be asked."""
+    return recipe["kind"] == "llamagen"
+
+
 def ancestors(model: str, models: Recipes) -> list[str]:
     """The models it started from, nearest first; the last one is the any-order base."""
     found: list[str] = []
-    parent = models[model]["init"]
+    parent = models[model].get("init")
     while parent is not None and parent in models:
         found.append(parent)
-        parent = models[parent]["init"]
+        parent = models[parent].get("init")
     return found
 
 

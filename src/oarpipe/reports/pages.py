@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from oarpipe.base.files import Receipt
 from oarpipe.config.outputs import ReportConfig
-from oarpipe.reports.arms import colours
+from oarpipe.reports.arms import colours, goes_raster_only
 from oarpipe.reports.claims import PLAIN, Claim, Comparison, against, capital, number, signed
 from oarpipe.reports.extractions import extractions, order_figures
 from oarpipe.reports.figures import Dot, dots
@@ -77,7 +77,10 @@ def claims_by_base(results: Results, by_random: Mapping[str, Series]) -> list[tu
         for setting in results.settings
     }
     found = []
+    models = results.recipes("models")
     for base in dict.fromkeys(arm.base for arm in results.arms):
+        if goes_raster_only(models[base]):
+            continue
         arms = [arm for arm in results.arms if arm.base == base]
         claims = paper_claims(arms, distances, by_random, results.settings, results.distance)
         found.append((base, claims))

@@ -5,6 +5,7 @@ from typing import Any
 
 from oarpipe.data.index import ImageIndex
 from oarpipe.data.token_store import TokenStore
+from oarpipe.reports.arms import is_published
 from oarpipe.reports.results import Results
 
 
@@ -37,15 +38,28 @@ def _tokens(results: Results) -> str:
 
 def _models(results: Results) -> list[str]:
     models = results.recipes("models")
-    bases = {name: recipe for name, recipe in models.items() if recipe["init"] is None}
-    tuned = [recipe for recipe in models.values() if recipe["init"] is not None]
+    published = {name: recipe for name, recipe in models.items() if is_published(recipe)}
+    trained = {name: recipe for name, recipe in models.items() if name not in published}
+    bases = {name: recipe for name, recipe in trained.items() if recipe["init"] is None}
+    tuned = [recipe for recipe in trained.values() if recipe["init"] is not None]
+    files = [f"{name}, {_source(recipe)}" for name, recipe in published.items()]
     said = [f"{name}, {_size(recipe)}, {recipe['train']['steps']:,} steps" for name, recipe in bases.items()]
-    sentences = [f"Any-order base: {'; '.join(said)}." if said else ""]
+    sentences = [f"Published: {'; '.join(files)}." if files else ""]
+    sentences.append(f"Any-order base: {'; '.join(said)}." if said else "")
     if tuned:
         steps = sorted({recipe["train"]["steps"] for recipe in tuned})
         equal = f"{steps[0]:,} steps each" if len(steps) == 1 else f"{steps[0]:,} to {steps[-1]:,} steps"
-        sentences.append(f"Tuned from it: {_count(len(tuned), 'model', 'models')}, {equal}.")
+        start = "it" if len(bases) + len(published) == 1 else "these"
+        sentences.append(f"Tuned from {start}: {_count(len(tuned), 'model', 'models')}, {equal}.")
     return sentences
+
+
+def _source(recipe: Any) -> str:
+    """Whose weights, and from where."""
+    whose = {"randar": "RandAR’s", "llamagen": "LlamaGen’s"}[recipe["kind"]]
+    weights = recipe["weights"]
+    where = weights["path"] or f"{weights['file']} of {weights['hub']}"
+    return f"{whose} weights ({where})"
 
 
 def _size(recipe: Any) -> str:

@@ -1,0 +1,119 @@
+"""Entries of a book that are right by themselves but do not belong together."""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from oarpipe.config.orders import FollowConfig, PerStepConfig, PolicyConfig, RuleConfig
+
+if TYPE_CHECKING:
+    from oarpipe.config.book import Book
+
+
+def misfits(book: "Book") -> Iterable[str]:
+    """What is wrong, a line each; every entry is valid, and what it names is there."""
+    yield from _model_misfits(book)
+    yield from _raster_misfits(book)
+    yield from _data_misfits(book)
+
+
+def _model_misfits(book: "Book") -> Iterable[str]:
+    models: dict[str, Any] = book.tables["models"]
+    for name, model in models.items():
+        if model.verb == "distill" and model.init is None:
+            yield f"models.{name}: tunes on extracted orders but has no `init:` model to start from"
+        if model.init is not None:
+            parent = models[model.init]
+            if parent.kind == "llamagen":
+                yield (
+                    f"models.{name}: an any-order model cannot start from models.{model.init}, which is "
+                    "LlamaGen's and has no position tokens"
+                )
+            if parent.anatomy() not in (None, model.anatomy()):
+                yield (
+                    f"models.{name}: {model.anatomy()} cannot start from models.{model.init}, "
+                    f"which is {parent.anatomy()}"
+                )
+            if parent.tokens != model.tokens:
+                yield f"models.{name}: trains on tokens.{model.tokens}, its init on tokens.{parent.tokens}"
+        for table in [t for field, _, t in model.references() if field == "orders"]:
+            orders: Any = book.entry("orders", table)
+            if orders.tokens != model.tokens:
+                yield (
+                    f"models.{name}: trains on tokens.{model.tokens}, but orders.{table} "
+                    f"was extracted from tokens.{orders.tokens}"
+                )
+            if orders.split == "test":
+                yield f"models.{name}: trains on the train split, but orders.{table} has the test split's"
+
+
+def _raster_misfits(book: "Book") -> Iterable[str]:
+    """LlamaGen's model goes in raster order alone, one place a step."""
+    models: dict[str, Any] = book.tables["models"]
+    bound = {name for name, model in models.items() if model.kind == "llamagen"}
+    entries: Any
+    for table in ("orders", "samples"):
+        for name, entries in book.tables[table].items():
+            if entries.model in bound and not _is_raster(entries.policy):
+                yield f"{table}.{name}.policy: models.{entries.model} {_RASTER_ONLY}"
+    for name, entries in book.tables["information"].items():
+        asked = bound & {model for _, model in book.ingredients("information", name)["models"]}
+        others = [key for key, order in entries.orders.items() if not _is_raster_rule(order)]
+        if asked and others:
+            yield (
+                f"information.{name}.orders.{others[0]}: models.{min(asked)} {_RASTER_ONLY}; "
+                "name the other `models`, and give it an entry of its own"
+            )
+
+
+_RASTER_ONLY = (
+    "is LlamaGen's and only goes in raster order, one place a step: "
+    "{select: follow, order: {kind: rule, name: raster}}"
+)
+
+
+def _is_raster(policy: PolicyConfig) -> bool:
+    return (
+        isinstance(policy, FollowConfig)
+        and policy.per_step == PerStepConfig()
+        and _is_raster_rule(policy.order)
+    )
+
+
+def _is_raster_rule(order: Any) -> bool:
+    return isinstance(order, RuleConfig) and order.name == "raster"
+
+
+def _data_misfits(book: "Book") -> Iterable[str]:
+    entries: Any
+    for name, entries in book.tables["orders"].items():
+        model: Any = book.entry("models", entries.model)
+        if model.tokens != entries.tokens:
+            yield (
+                f"orders.{name}: extracts from tokens.{entries.tokens}, its model reads tokens.{model.tokens}"
+            )
+    for name, entries in book.tables["tokens"].items():
+        if entries.dataset is None:
+            continue
+        tokenizer: Any = book.entry("tokenizers", entries.tokenizer)
+        dataset: Any = book.entry("datasets", entries.dataset)
+        if dataset.resolution % tokenizer.factor:
+            yield (
+                f"tokens.{name}: {dataset.resolution} pixels are no multiple of the "
+                f"{tokenizer.factor} pixels a token of tokenizers.{entries.tokenizer}"
+            )
+    for name, entries in book.tables["information"].items():
+        for source in (s for s in entries.orders.values() if s.kind == "table"):
+            orders: Any = book.entry("orders", source.orders)
+            if orders.split not in ("all", entries.split):
+                yield (
+                    f"information.{name}: walks the {entries.split} split, but orders.{source.orders} "
+                    f"has the {orders.split} split's orders"
+                )
+    for name, entries in book.tables["searches"].items():
+        for evaluation_name, evaluation in book.tables["evaluations"].items():
+            same = (entries.dataset, entries.split) == (evaluation.dataset, evaluation.split)  # type: ignore[attr-defined]
+            if same:
+                yield (
+                    f"searches.{name}: chooses on the {entries.split} split, on which "
+                    f"evaluations.{evaluation_name} reports; choose on another"
+                )
