@@ -105,6 +105,12 @@ def test_impossible_shapes_are_told(file: Path) -> None:
         read_published(written(file, content), "maskgit")
 
 
+def test_integers_are_refused(file: Path) -> None:
+    content = tensors("llamagen") | {"quant_conv.bias": torch.zeros(5, dtype=torch.int64)}
+    with pytest.raises(BadInput, match=r"quant_conv\.bias holds torch\.int64, expected floating-point"):
+        read_published(written(file, content), "llamagen")
+
+
 def test_another_kind_of_tokenizer_is_told_as_what_it_is(file: Path) -> None:
     written(file, tensors("maskgit"))
     with pytest.raises(

@@ -189,6 +189,26 @@ def test_spawned_jobs_read_the_same_book(tmp_path: Path) -> None:
     assert "resolution: 32" in recipes[0].read_text()
 
 
+def test_published_entries_are_imported_and_the_others_made(tmp_path: Path) -> None:
+    book = tmp_path / "book.yaml"
+    book.write_text(
+        """
+name: published
+datasets: {digits: {kind: digits, resolution: 16}}
+tokenizers: {vq: {kind: llamagen, weights: vq.pt}}
+tokens:
+  digits: {dataset: digits, tokenizer: vq}
+  codes: {kind: randar, path: codes, tokenizer: vq}
+models:
+  randar: {kind: randar, tokens: codes, weights: {hub: some/one, file: x.safetensors}}
+"""
+    )
+    jobs = Line(tmp_path / "line").jobs(book=book)
+    assert jobs == dict.fromkeys(
+        ["index", "import_tokenizer", "tokenize", "import_tokens", "import_model"], 1
+    )
+
+
 def test_lint_and_snakefmt_find_nothing() -> None:
     environment = {**os.environ, "XDG_CACHE_HOME": str(ROOT / ".snakemake" / "cache")}
     words = [str(BIN / "snakemake"), "--lint", "--configfile", str(TINY)]

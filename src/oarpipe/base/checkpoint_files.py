@@ -5,6 +5,7 @@ plain containers are admitted.
 """
 
 import pickle
+import shlex
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -65,10 +66,19 @@ def _unpickled(file: Path) -> Any:
             raise IncompleteData(f"{file}: {_DAMAGED} ({_line(error)})") from error
         raise BadInput(
             f"{file}: holds pickled objects besides tensors ({_some(strangers)}), which may execute code and "
-            "are not loaded; if you trust the file, convert it where the packages behind them are installed: "
-            "python -c \"import torch; whole = torch.load('FILE', map_location='cpu', weights_only=False); "
-            "torch.save({'state_dict': whole['state_dict']}, 'CONVERTED')\""
+            "are not loaded; if you trust the file, keep only its weights, where the packages behind the "
+            f"objects are installed: {_conversion(file)}"
         ) from error
+
+
+def _conversion(file: Path) -> str:
+    """The command that leaves the pickled objects out."""
+    kept = f"{file.stem}.weights.pt"
+    code = (
+        f"import torch; whole = torch.load({str(file)!r}, map_location='cpu', weights_only=False); "
+        f"torch.save({{key: whole[key] for key in {WRAPPERS} if key in whole}}, {kept!r})"
+    )
+    return f"python -c {shlex.quote(code)}"
 
 
 def _strangers(file: Path) -> list[str]:

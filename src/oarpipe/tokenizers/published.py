@@ -59,6 +59,9 @@ def read_published(file: Path, kind: str) -> Network:
     ours = network.state_dict()
     theirs = {key: layout.name(key, len(anatomy.multipliers)) for key in ours}
     check_tensors(tensors, {theirs[key]: ours[key].shape for key in ours}, f"{file}: as kind {kind}")
+    strange = next((key for key, tensor in tensors.items() if not tensor.is_floating_point()), None)
+    if strange is not None:
+        raise BadInput(f"{file}: {strange} holds {tensors[strange].dtype}, expected floating-point numbers")
     # Copied, since what was read may be mapped from the file.
     copies = {key: tensors[theirs[key]].to(torch.float32, copy=True) for key in ours}
     network.load_state_dict(copies, assign=True)
