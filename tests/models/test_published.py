@@ -47,7 +47,7 @@ def pickled(content: object, file: Path) -> Path:
 
 
 def imported(found: PublishedModel, folder: Path) -> Any:
-    save_model(folder, found.model, found.weights)
+    save_model(folder, found.model, weights=found.weights)
     return load_model(folder)
 
 

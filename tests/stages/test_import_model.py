@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import yaml
 from safetensors.torch import load_file, save_file
 
 import oarpipe
@@ -78,6 +79,8 @@ def test_an_imported_randar_is_extracted_from_tuned_and_sampled(
     receipt = checked(model, "models")
     assert list(receipt.files) == ["model.safetensors", "model.yaml"]
     assert receipt.inputs == {"tokens": checked(store, "tokens").digest}
+    source = yaml.safe_load((model / "model.yaml").read_text())["source"]
+    assert source == {"kind": "randar", "sha256": sha256(weights["randar"])}
     extract(orders_recipe(), model=model, tokens=store, out=tmp_path / "greedy")
     merge_orders(orders_recipe(), model=model, tokens=store, out=tmp_path / "greedy")
     tuned = model_recipe("tuned", init="xl", steps=2)

@@ -22,12 +22,21 @@ WEIGHTS, ANATOMY = "model.safetensors", "model.yaml"
 KINDS: dict[str, type[TokenModel]] = {cls.kind: cls for cls in (PositionTokens, NextToken)}
 
 
-def save_model(folder: Path, model: TokenModel, weights: Mapping[str, Tensor] | None = None) -> None:
-    """Writes weights and anatomy, each atomically; `weights` stand in for the model's own."""
+def save_model(
+    folder: Path,
+    model: TokenModel,
+    *,
+    weights: Mapping[str, Tensor] | None = None,
+    source: Mapping[str, str] | None = None,
+) -> None:
+    """Writes weights and anatomy, each atomically.
+
+    `weights` stand in for the model's own; `source` tells the published file that they are from.
+    """
     named = model.state_dict() if weights is None else weights
     tensors = {key: tensor.detach().cpu().contiguous() for key, tensor in named.items()}
     write_atomically(folder / WEIGHTS, lambda file: save_file(tensors, file))
-    anatomy = {
+    anatomy: dict[str, Any] = {
         "kind": model.kind,
         "grid": [model.grid.height, model.grid.width],
         "codebook": model.codebook,
@@ -36,6 +45,8 @@ def save_model(folder: Path, model: TokenModel, weights: Mapping[str, Tensor] | 
         "heads": model.heads,
         "width": model.width,
     }
+    if source is not None:
+        anatomy["source"] = dict(source)
     write_text(folder / ANATOMY, yaml.safe_dump(anatomy, sort_keys=False))
 
 
@@ -54,6 +65,7 @@ def read_anatomy(folder: Path) -> TokenModel:
     try:
         anatomy: dict[str, Any] = yaml.safe_load((folder / ANATOMY).read_text())
         kind, (height, width) = anatomy.pop("kind"), anatomy.pop("grid")
+        anatomy.pop("source", None)
         if kind not in KINDS:
             raise ValueError(f"kind is {kind}, not one of {', '.join(KINDS)}")
         with torch.device("meta"):

@@ -68,7 +68,7 @@ def _import_entry(recipe: Recipe[ImportedModelConfig | ModelConfig], tokens: Rec
                 f"models.{recipe.name}: made for {theirs} {what}, but tokens.{tokens.name} has {ours}; "
                 "name the tokens of the tokenizer and the classes that the model was trained on"
             )
-    save_model(out, found.model, found.weights)
+    save_model(out, found.model, weights=found.weights, source={"kind": found.kind, "sha256": content})
     stage.finish("model.safetensors", "model.yaml")
 
 
@@ -79,10 +79,12 @@ def _import_file(weights: Path, kind: str | None, heads: int | None, grid: str |
     from oarpipe.models.published import read_model
 
     size = Grid.parse(grid) if grid is not None else None
-    found = read_model(fetch(WeightsConfig(path=str(weights))), kind=kind, heads=heads, grid=size)
+    file = fetch(WeightsConfig(path=str(weights)))
+    found = read_model(file, kind=kind, heads=heads, grid=size)
     log.info("recognised %s", found)
     _tell_what_was_assumed(found.model, heads=heads, grid=grid)
-    save_model(out, found.model, found.weights)
+    source = {"kind": found.kind, "sha256": sha256(file)}
+    save_model(out, found.model, weights=found.weights, source=source)
     log.info("wrote %s", out)
 
 
