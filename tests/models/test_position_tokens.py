@@ -10,7 +10,7 @@ import torch
 from oarpipe.base.grid import Grid
 from oarpipe.config.models import PRESETS
 from oarpipe.models import load_model, save_model
-from oarpipe.models.flops import block_parameters
+from oarpipe.models.flops import ModelSize
 from oarpipe.models.position_tokens import PositionTokens
 from oarpipe.orders.algebra import apply
 
@@ -102,7 +102,7 @@ def test_the_published_sizes_have_the_published_parameter_counts(
             grid=Grid(16, 16), codebook=codebook, classes=1000, layers=layers, heads=heads, width=width
         )
     assert sum(p.numel() for p in model.parameters()) == parameters
-    assert block_parameters(model) == in_blocks
+    assert ModelSize.of(model).block_parameters == in_blocks
     assert len(model.state_dict()) == 7 * layers + 5
 
 

@@ -26,7 +26,7 @@ from oarpipe.decoding.reveals import Teacher
 from oarpipe.decoding.rollout import rollout
 from oarpipe.decoding.walks import sample_tokens
 from oarpipe.errors import BadInput
-from oarpipe.models.flops import walk_flops
+from oarpipe.models.flops import ModelSize, walk_flops
 from oarpipe.models.position_tokens import PositionTokens
 from oarpipe.orders.rules import rule_order
 from oarpipe.orders.sources import Rule
@@ -80,7 +80,7 @@ def _extraction(model: PositionTokens, batch: int = 16, rounds: int = 3) -> dict
         rounds,
     )
     gemm = gemm_rate(CPU, size=2048)
-    flops = batch * walk_flops(model, range(GRID.positions, 0, -1))
+    flops = batch * walk_flops(ModelSize.of(model), range(GRID.positions, 0, -1))
     return {
         "extraction_images_per_second": {name: round(batch / s, 3) for name, s in seconds.items()},
         "extraction_over_oracle": round(seconds["oracle"] / seconds["cached"], 1),
@@ -105,11 +105,11 @@ def _generation(model: PositionTokens, rounds: int = 15) -> dict[str, Any]:
         return lambda: sample_tokens(model, one, configs[name], samples=one, seed=0, source=source)
 
     seconds = _in_turn({name: sample(name) for name in configs}, rounds)
-    greedy = walk_flops(model, range(GRID.positions, 0, -1))
+    greedy = walk_flops(ModelSize.of(model), range(GRID.positions, 0, -1))
     return {
         "generation_seconds": {name: round(s, 4) for name, s in seconds.items()},
         "greedy_over_raster_time": round(seconds["greedy"] / seconds["raster"], 2),
-        "greedy_over_raster_flops": round(greedy / walk_flops(model, [1] * GRID.positions), 2),
+        "greedy_over_raster_flops": round(greedy / walk_flops(ModelSize.of(model), [1] * GRID.positions), 2),
     }
 
 

@@ -18,7 +18,7 @@ from oarpipe.config.models import ModelConfig
 from oarpipe.config.orders import AnnealConfig
 from oarpipe.data.batches import TokenBatch, TokenBatches
 from oarpipe.errors import OarpipeError
-from oarpipe.models.flops import training_flops
+from oarpipe.models.flops import ModelSize, training_flops
 from oarpipe.models.position_tokens import PositionTokens
 from oarpipe.orders.sources import OrderSource, Visits
 from oarpipe.training.checkpoints import STOPPED, Checkpoints, stop_requested
@@ -145,7 +145,7 @@ class _Meter:
 
     def __init__(self, model: PositionTokens, batch: int, device: torch.device) -> None:
         self._tokens = batch * model.grid.positions
-        self._share_per_rate = batch * training_flops(model) / gemm_rate(device)
+        self._share_per_rate = batch * training_flops(ModelSize.of(model)) / gemm_rate(device)
         self._step: int | None = None
         self._clock = 0.0
 
