@@ -123,6 +123,20 @@ def test_a_new_arm_is_one_entry(finished: Line, tmp_path: Path) -> None:
     }
 
 
+def test_a_published_model_is_imported_and_trains_nothing(finished: Line, tmp_path: Path) -> None:
+    book = tmp_path / "published.yaml"
+    raster = "{select: follow, order: {kind: rule, name: raster}}"
+    book.write_text(
+        f"base: {TINY}\n"
+        "models:\n  llamagen: {kind: llamagen, tokens: digits, weights: c2i_B_256.pt}\n"
+        f"samples:\n  baseline: {{model: llamagen, count: 20, policy: {raster}}}\n"
+        "information:\n  main: {models: [any, greedy]}\n"
+    )
+    assert finished.jobs(book=book) == {
+        **{"import_model": 1, "generate": 1, "merge_samples": 1, "features": 1, "evaluate": 1, "report": 1}
+    }
+
+
 def test_a_touched_receipt_wakes_nobody(finished: Line) -> None:
     for receipt in finished.folder.rglob("receipt.json"):
         receipt.touch()
