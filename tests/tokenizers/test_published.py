@@ -123,7 +123,9 @@ def test_a_model_is_told_as_what_it_is(file: Path) -> None:
     names = ["layers.0.attention.wqkv.weight", "pos_instruct_embeddings"]
     written(file, {name: torch.zeros(2, 2) for name in names})
     for read in (kind_of, lambda file: read_published(file, "llamagen")):
-        with pytest.raises(BadInput, match="looks like RandAR's class-conditional model"):
+        with pytest.raises(
+            BadInput, match="looks like RandAR's class-conditional model; that is for `oarpipe import-model`"
+        ):
             read(file)
 
 

@@ -5,7 +5,7 @@ under two sets of names; MaskGIT's VQGAN (Chang et al. 2022) is another, whose n
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,22 +39,9 @@ def read_published(file: Path, kind: str) -> Network:
     over or of another shape, as the file names them.
     """
     tensors, layout = read_checkpoint(file), LAYOUTS[kind]
-    found = recognise(tensors)
-    if found is not None and (found.table, found.kind) != ("tokenizers", kind):
-        raise BadInput(f"{file}: expected a tokenizer of kind {kind}, but it {appearance(tensors)}")
+    _recognised(tensors, kind, file)
     tensors = {key: tensor for key, tensor in tensors.items() if not re.match(layout.left_out, key)}
-    try:
-        anatomy = layout.anatomy(tensors)
-    except _Unfit as error:
-        raise BadInput(
-            f"{file}: not a tokenizer of kind {kind}: {error}; it {appearance(tensors)}"
-        ) from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise BadInput(
-            f"{file}: its shapes describe no tokenizer of kind {kind}: {'.'.join(map(str, first['loc']))} "
-            f"would be {first['input']} ({first['msg']})"
-        ) from error
+    anatomy = _anatomy(tensors, kind, file)
     network = build(anatomy, "meta")
     ours = network.state_dict()
     theirs = {key: layout.name(key, len(anatomy.multipliers)) for key in ours}
@@ -70,13 +57,36 @@ def read_published(file: Path, kind: str) -> Network:
 
 def kind_of(file: Path) -> str:
     """The kind of tokenizer that a file's names tell; `BadInput` says what it looks like instead."""
-    names = read_checkpoint(file)
+    return _recognised(read_checkpoint(file), None, file)
+
+
+def _recognised(names: Collection[str], wanted: str | None, file: Path) -> str:
+    """The kind that is meant; names that tell nothing may still be of the `wanted` one, with some missing."""
     found = recognise(names)
-    if found is None or found.table != "tokenizers" or found.kind not in LAYOUTS:
+    if found is None and wanted is not None:
+        return wanted
+    if found is not None and found.table == "tokenizers" and found.kind and wanted in (None, found.kind):
+        return found.kind
+    expected = f"a tokenizer of kind {wanted}" if wanted else f"a published tokenizer ({', '.join(LAYOUTS)})"
+    advice = {"models": "; that is for `oarpipe import-model`", "tokenizers": "; give that `kind`"}
+    told = advice.get(found.table or "", "") if found else ""
+    raise BadInput(f"{file}: expected {expected}, but it {appearance(names)}{told}")
+
+
+def _anatomy(tensors: Tensors, kind: str, file: Path) -> Anatomy:
+    """What the shapes tell; `BadInput` names a tensor without which they tell nothing."""
+    try:
+        return LAYOUTS[kind].anatomy(tensors)
+    except _Unfit as error:
         raise BadInput(
-            f"{file}: expected a published tokenizer ({', '.join(LAYOUTS)}), but it {appearance(names)}"
-        )
-    return found.kind
+            f"{file}: not a tokenizer of kind {kind}: {error}; it {appearance(tensors)}"
+        ) from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise BadInput(
+            f"{file}: its shapes describe no tokenizer of kind {kind}: {'.'.join(map(str, first['loc']))} "
+            f"would be {first['input']} ({first['msg']})"
+        ) from error
 
 
 def _same(key: str, levels: int) -> str:
