@@ -10,7 +10,8 @@ from torch import Tensor
 
 
 class Cache:
-    """Preallocated keys (over the root of their width) and values of every layer, `[layers, B, H, rows, d]`.
+    """Preallocated keys (over the root of their width) `[layers, B, H, d, rows]` and values
+    `[layers, B, H, rows, d]`.
 
     A pass brings `pending` rows, which are written for good and are causal among themselves, and query
     rows, whose keys and values are only lent: `keep` writes those of one query a sample, if its
@@ -18,7 +19,7 @@ class Cache:
     """
 
     def __init__(self, layers: int, rows: int) -> None:
-        self.layers, self.rows = layers, rows
+        self.layers, self.rows = layers, rows + 1
         self.length = 0
         self._keys: Tensor | None = None
         self._values: Tensor | None = None
@@ -34,20 +35,22 @@ class Cache:
         layer, pending = len(self._lent), self._pending
         if self._keys is None or self._values is None:
             batch, heads, _, width = k.shape
-            self._keys = k.new_zeros(self.layers, batch, heads, self.rows + 1, width)
-            self._values = torch.zeros_like(self._keys)
-        end, scale = self.length + pending, k.shape[-1] ** -0.5
-        self._keys[layer, :, :, self.length : end] = k[:, :, :pending] * scale
-        self._values[layer, :, :, self.length : end] = v[:, :, :pending]
+            self._keys = k.new_zeros(self.layers, batch, heads, width, self.rows)
+            self._values = k.new_zeros(self.layers, batch, heads, self.rows, width)
+        keys, values = self._keys[layer], self._values[layer]
+        start, end, scale = self.length, self.length + pending, k.shape[-1] ** -0.5
+        keys[..., start:end] = (k[:, :, :pending] * scale).transpose(-1, -2)
+        values[:, :, start:end] = v[:, :, :pending]
         self._lent.append((k[:, :, pending:], v[:, :, pending:]))
-        scores = q @ self._keys[layer, :, :, : end + 1].transpose(-1, -2)  # [B, H, pending + M, end + 1]
-        scores[..., end] = (q * k).sum(-1) * scale
+
+        scores = q @ keys[..., : end + 1]  # [B, H, pending + M, end + 1]
+        scores[..., end] = torch.linalg.vecdot(q, k) * scale
         scores[:, :, :pending, end] = float("-inf")  # a pending row already meets itself in the history
         if pending > 1:
             later = torch.ones(pending, pending, dtype=torch.bool, device=q.device).triu(1)
-            scores[:, :, :pending, self.length : end].masked_fill_(later, float("-inf"))
+            scores[:, :, :pending, start:end].masked_fill_(later, float("-inf"))
         weights = scores.softmax(-1)
-        mixed = weights @ self._values[layer, :, :, : end + 1]
+        mixed = weights @ values[:, :, : end + 1]
         return mixed.addcmul_(weights[..., end:], v)
 
     def end(self) -> None:
@@ -58,9 +61,10 @@ class Cache:
         """Writes the keys and values of query `column[b]` of the last pass."""
         assert self._keys is not None
         assert self._values is not None
-        rows = torch.arange(len(column), device=column.device)
         for layer, (k, v) in enumerate(self._lent):
-            self._keys[layer, :, :, self.length] = k[rows, :, column] * k.shape[-1] ** -0.5
-            self._values[layer, :, :, self.length] = v[rows, :, column]
+            chosen = column.view(-1, 1, 1, 1).expand(-1, k.shape[1], 1, k.shape[-1])
+            kept = k.gather(2, chosen) * k.shape[-1] ** -0.5
+            self._keys[layer, ..., self.length : self.length + 1] = kept.transpose(-1, -2)
+            self._values[layer, :, :, self.length : self.length + 1] = v.gather(2, chosen)
         self.length += 1
         self._lent = []

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 
 from oarpipe.decoding.cache import Cache
 from oarpipe.models.position_tokens import PositionTokens
@@ -24,7 +24,8 @@ class Categorical:
 class PositionTokensDecoder:
     """Equals the training forward of the same order (paper Eq. 2), at one row a candidate.
 
-    A step feeds `[x of the last step, one query a candidate]`. The chosen query's keys and values stay,
+    A query enters the first block with the same projection at every step: those are made once. A step
+    feeds `[x of the last step, one query a candidate]`. The chosen query's keys and values stay,
     being those of a committed P. Where several places are filled a step, the others' P are computed
     anew in the next pass, because in the committed sequence they see the pairs before them:
     `[x1, P2, x2, …, Pk, xk, queries]`.
@@ -34,17 +35,22 @@ class PositionTokensDecoder:
         self.model = model
         self.cache = Cache(len(model.layers), 2 * model.grid.positions + 1)
         self.pending = model.start(labels)
-        self.turns = model.start_rotation(len(labels))
-        self.every_query = model.queries(torch.arange(model.grid.positions, device=labels.device)[None])[0]
+        self.places = torch.zeros_like(labels[:, None])  # rows of the rotary table: 0 is the class token's
+        every_position = torch.arange(model.grid.positions, device=labels.device)[None]
+        self.every_query = model.queries(every_position)
+        self.every_projection = model.first_projection(self.every_query, model.rotation(every_position))
         self.candidates: Tensor | None = None
 
     def propose(self, candidates: Int[Tensor, "B M"]) -> Categorical:
         """Distributions at the candidates, given everything committed."""
         pending = self.pending.shape[1]
-        x = torch.cat([self.pending, self.every_query[candidates]], dim=1)
-        turns = torch.cat([self.turns, self.model.rotation(candidates)], dim=1)
+        turns = self.model.rotary[torch.cat([self.places, candidates + 1], dim=1)].unsqueeze(2)
+        qk, v = self.model.first_projection(self.pending, turns[:, :pending])
+        every_qk, every_v = self.every_projection
+        x = _beside(self.pending, self.every_query, candidates)
+        first = _beside(qk, every_qk, candidates), _beside(v, every_v, candidates)
         self.cache.begin(pending)
-        answers = self.model.trunk(x, turns, self.cache.attend, keep=slice(pending, None))
+        answers = self.model.trunk(x, turns, self.cache.attend, keep=slice(pending, None), first=first)
         self.cache.end()
         self.candidates = candidates
         return Categorical(self.model.head(answers))
@@ -54,7 +60,19 @@ class PositionTokensDecoder:
         assert self.candidates is not None, "commit follows propose"
         column = (self.candidates == positions[:, :1]).int().argmax(dim=1)
         self.cache.keep(column)
-        asked, found = self.every_query[positions], self.model.content(tokens)
+        asked, found = self.every_query[0, positions], self.model.content(tokens)
         self.pending = torch.stack([asked, found], dim=2).flatten(1, 2)[:, 1:]
-        self.turns = self.model.rotation(positions).repeat_interleave(2, dim=1)[:, 1:]
+        self.places = (positions + 1).repeat_interleave(2, dim=1)[:, 1:]
         self.candidates = None
+
+
+def _beside(pending: Tensor, every: Tensor, candidates: Tensor) -> Tensor:
+    """What is known of the pending rows [B, P, …], then of the candidates, from all positions [1, N, …].
+
+    One look-up in one table, which is quicker than to look up and then to join.
+    """
+    batch, rows = pending.shape[:2]
+    table = torch.cat([every.flatten(0, 1), pending.flatten(0, 1)]).flatten(1)
+    own = torch.arange(every.shape[1], len(table), device=candidates.device).view(batch, rows)
+    found = nn.functional.embedding(torch.cat([own, candidates], dim=1), table)
+    return found.view(*found.shape[:2], *pending.shape[2:])

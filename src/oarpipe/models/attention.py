@@ -13,6 +13,8 @@ from oarpipe.models.positions import rotate
 
 # q, k, v [B, H, S, d] -> [B, H, S, d]
 Attend = Callable[[Tensor, Tensor, Tensor], Tensor]
+# Queries and keys, turned, [B, S, 2H, d], and values [B, S, H, d]
+Projected = tuple[Tensor, Tensor]
 EVERY_ROW = slice(None)
 
 
@@ -31,19 +33,16 @@ class Attention(nn.Module):
         self.wo = nn.Linear(width, width, bias=False)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(
-        self,
-        x: Float[Tensor, "B S D"],
-        rotation: Float[Tensor, "B S 1 F 2"],
-        attend: Attend,
-        keep: slice = EVERY_ROW,
-    ) -> Float[Tensor, "B R D"]:
+    def project(self, x: Float[Tensor, "B S D"], rotation: Float[Tensor, "B S 1 F 2"]) -> Projected:
+        """Turned queries and keys, and values."""
         batch, rows, width = x.shape
-        qkv = self.wqkv(x).view(batch, rows, 3 * self.heads, width // self.heads)  # [B, S, 3H, d]
-        qk = rotate(qkv[:, :, : 2 * self.heads], rotation)
+        qkv = self.wqkv(x).view(batch, rows, 3 * self.heads, width // self.heads)
+        return rotate(qkv[:, :, : 2 * self.heads], rotation), qkv[:, :, 2 * self.heads :]
+
+    def forward(self, projected: Projected, attend: Attend, keep: slice) -> Float[Tensor, "B R D"]:
+        qk, v = projected
         q, k = qk.transpose(1, 2).chunk(2, dim=1)  # [B, H, S, d] each
-        v = qkv[:, :, 2 * self.heads :].transpose(1, 2)
-        heads = attend(q, k, v)[:, :, keep].transpose(1, 2).flatten(2)
+        heads = attend(q, k, v.transpose(1, 2))[:, :, keep].transpose(1, 2).flatten(2)
         mixed: Tensor = self.dropout(self.wo(heads))
         return mixed
 
@@ -60,8 +59,13 @@ class SwiGLU(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Float[Tensor, "B S D"]) -> Float[Tensor, "B S D"]:
-        gated: Tensor = self.dropout(self.w2(nn.functional.silu(self.w1(x)) * self.w3(x)))
-        return gated
+        gate, up = self.w1(x), self.w3(x)
+        if torch.is_grad_enabled():
+            hidden = nn.functional.silu(gate) * up
+        else:  # no gradient will ask for the factors, so the product takes their place
+            hidden = nn.functional.silu(gate, inplace=True).mul_(up)
+        mixed: Tensor = self.dropout(self.w2(hidden))
+        return mixed
 
 
 class RMSNorm(nn.Module):
@@ -87,14 +91,14 @@ class Block(nn.Module):
         self.attention_norm = RMSNorm(width)
         self.ffn_norm = RMSNorm(width)
 
+    def project(self, x: Float[Tensor, "B S D"], rotation: Float[Tensor, "B S 1 F 2"]) -> Projected:
+        """What attention will be asked with."""
+        return self.attention.project(self.attention_norm(x), rotation)
+
     def forward(
-        self,
-        x: Float[Tensor, "B S D"],
-        rotation: Float[Tensor, "B S 1 F 2"],
-        attend: Attend,
-        keep: slice = EVERY_ROW,
+        self, x: Float[Tensor, "B S D"], projected: Projected, attend: Attend, keep: slice = EVERY_ROW
     ) -> Float[Tensor, "B R D"]:
-        """All rows are attended to; only the `keep` rows go on."""
-        kept: Tensor = x[:, keep] + self.attention(self.attention_norm(x), rotation, attend, keep)
+        """All rows are attended to; only the `keep` rows go on. `projected` is the projection of x."""
+        kept: Tensor = x[:, keep] + self.attention(projected, attend, keep)
         mixed: Tensor = kept + self.feed_forward(self.ffn_norm(kept))
         return mixed

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from oarpipe.base import noise
 from oarpipe.base.grid import Grid
-from oarpipe.models.attention import Attend, Block, RMSNorm
+from oarpipe.models.attention import EVERY_ROW, Attend, Block, Projected, RMSNorm
 from oarpipe.models.positions import rotary_table
 
 
@@ -102,14 +102,32 @@ class TokenModel(nn.Module, ABC):
         """The class token's row: zeros."""
         return self.rotary[:1].expand(batch, 1, 1, -1, 2)
 
+    @property
+    def blocks(self) -> list[Block]:
+        """The layers, as what they are."""
+        return [layer for layer in self.layers if isinstance(layer, Block)]
+
     def trunk(
-        self, x: Float[Tensor, "B S D"], rotation: Float[Tensor, "B S 1 F 2"], attend: Attend, keep: slice
+        self,
+        x: Float[Tensor, "B S D"],
+        rotation: Float[Tensor, "B S 1 F 2"],
+        attend: Attend,
+        keep: slice,
+        first: Projected | None = None,
     ) -> Float[Tensor, "B R D"]:
-        """All blocks; `attend` is asked once a layer, in order. Only the `keep` rows leave the last."""
-        for layer in self.layers[:-1]:
-            x = layer(x, rotation, attend)
-        kept: Tensor = self.layers[-1](x, rotation, attend, keep)
-        return kept
+        """All blocks; `attend` is asked once a layer, in order. Only the `keep` rows leave the last.
+
+        `first` is the first block's projection of x, from a caller who knows it already.
+        """
+        last = len(self.layers) - 1
+        for i, block in enumerate(self.blocks):
+            projected = block.project(x, rotation) if i or first is None else first
+            x = block(x, projected, attend, keep if i == last else EVERY_ROW)
+        return x
+
+    def first_projection(self, x: Float[Tensor, "B S D"], rotation: Float[Tensor, "B S 1 F 2"]) -> Projected:
+        """What the first block asks its attention with."""
+        return self.blocks[0].project(x, rotation)
 
     def head(self, x: Float[Tensor, "B M D"]) -> Float[Tensor, "B M V"]:
         """Logits, float32 or wider."""
