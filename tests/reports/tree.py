@@ -17,10 +17,12 @@ from oarpipe.base.files import Receipt, Stage, checked, write_json
 from oarpipe.base.grid import Grid
 from oarpipe.config.book import Book, validate
 from oarpipe.config.recipe import Recipe
-from oarpipe.data.images import ImageSource, index_digits, open_images
+from oarpipe.data.images import ImageSource, open_images
 from oarpipe.data.index import ImageIndex
+from oarpipe.data.indexing import examine
 from oarpipe.data.order_table import OrderTable
 from oarpipe.data.sample_store import SampleStore
+from oarpipe.data.sources.digits import DigitsSource
 from oarpipe.data.token_store import SPLITS, TokenStore
 from oarpipe.metrics.paths import mean_step_distance
 from oarpipe.orders.rules import rule_order
@@ -148,7 +150,7 @@ class _Grower:
         return checked(self.root / f"seed-{seed}" / table / name, table)
 
     def _datasets(self, recipe: Recipe[Any], out: Path) -> list[str]:
-        index = index_digits()
+        index = examine(DigitsSource()).index
         ImageIndex(**{**vars(index), "classes": list(self.classes or index.classes)}).write(
             out / "index.parquet"
         )
@@ -192,6 +194,9 @@ class _Grower:
         return ["tokens.zarr"]
 
     def _models(self, recipe: Recipe[Any], out: Path) -> list[str]:
+        (out / "model.yaml").write_text(recipe.text())
+        if recipe.entry.verb == "import_model":
+            return ["model.yaml"]
         start = 4.16 if recipe.entry.init is None else 2.1
         steps = range(0, recipe.entry.train.steps, max(1, recipe.entry.train.steps // 100))
         lines: list[dict[str, Any]] = []
@@ -202,7 +207,6 @@ class _Grower:
             if len(lines) % 10 == 0:
                 lines.append({"step": step, "seconds": step / 4, "validation_nll": loss + 0.05})
         (out / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-        (out / "model.yaml").write_text(recipe.text())
         return ["model.yaml"]
 
     def _orders(self, recipe: Recipe[Any], out: Path) -> list[str]:

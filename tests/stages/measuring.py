@@ -10,8 +10,9 @@ from oarpipe.base.files import Receipt, Stage, remove, write_json
 from oarpipe.base.grid import Grid
 from oarpipe.config.recipe import Recipe
 from oarpipe.config.tables import validate_entry
-from oarpipe.data.images import index_digits
+from oarpipe.data.indexing import examine
 from oarpipe.data.sample_store import SampleStore
+from oarpipe.data.sources.digits import DigitsSource
 from oarpipe.metrics.classifier import Classifier, save_classifier
 
 RESOLUTION = 12
@@ -30,7 +31,7 @@ def recipe_of(table: str, name: str, raw: dict[str, Any]) -> Recipe[Any]:
 def make_dataset(root: Path) -> Receipt:
     """scikit-learn's digits, indexed."""
     stage = Stage(recipe_of("datasets", "digits", DIGITS), root / "datasets" / "digits")
-    index_digits().write(stage.out / "index.parquet")
+    examine(DigitsSource()).index.write(stage.out / "index.parquet")
     return stage.finish("index.parquet")
 
 

@@ -32,6 +32,7 @@ class Stream(IntEnum):
     BOOTSTRAP = 11  # resampling of samples
     VIEW = 12  # which view of an image a step sees
     CODEBOOK = 13  # encodings at which a tokenizer's codes start, and start again
+    CROP = 14  # which part of a training image a visit sees
 
 
 def philox(counter: Int[Tensor, "*S 4"], key: tuple[int, int]) -> Int[Tensor, "*S 4"]:

@@ -9,7 +9,7 @@ from oarpipe.config.training import TrainConfig
 from oarpipe.config.weights import WeightsConfig
 
 Views = Literal["centre", "adm", "ten_crop"]
-Crop = Literal["none", "random", "random_resized"]
+Crop = Literal["random", "random_resized"]
 
 
 class AdversarialConfig(Strict):
@@ -77,10 +77,10 @@ class VQGANConfig(VQGANAnatomy):
         description="files that hold VGG16's `features.*`, named as torchvision's, and LPIPS' `lin*`",
     )
     adversarial: AdversarialConfig | None = Field(None, description="null: no critic")
-    crop: Crop = Field(
-        "none",
-        description="while training: the centre, ADM's random crop (4/5 to all of the short side), or a "
-        "square of 3/4 to all of the area",
+    crop: Crop | None = Field(
+        None,
+        description="part of an image that training sees: ADM's random crop (4/5 to all of the short side), "
+        "or a square of 3/4 to all of the area; null: the centre",
     )
     augment: bool = Field(True, description="small random shifts, rotations and scalings while training")
     flip: bool = Field(False, description="random horizontal flips while training")

@@ -1,7 +1,6 @@
 """Which images a dataset has, of which class and split: one row an image, numbered by sample id."""
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from jaxtyping import Int32, Int64
 
 from oarpipe.base.files import write_atomically
 from oarpipe.config.datasets import Split
+from oarpipe.data.sources.listing import Place
 from oarpipe.errors import IncompleteData
 
 _SCHEMA = pa.schema(
@@ -28,7 +28,11 @@ _SCHEMA = pa.schema(
 
 @dataclass(frozen=True)
 class ImageIndex:
-    """`sample_id[i] == i`; `path` is relative to the dataset's folder, `digest` the sha256 of the bytes."""
+    """`sample_id[i] == i`; `path` is relative to the dataset's folder, `digest` the sha256 of the bytes.
+
+    `offset` is where an image begins in its archive, None where each is a file of its own. `listing` is
+    the fingerprint of what was found there, by which a change is noticed.
+    """
 
     sample_id: Int64[np.ndarray, " n"]
     path: list[str]
@@ -37,6 +41,8 @@ class ImageIndex:
     label: Int32[np.ndarray, " n"]
     split: list[str]
     classes: list[str]
+    offset: Int64[np.ndarray, " n"] | None = None
+    listing: str = ""
 
     def __len__(self) -> int:
         return len(self.path)
@@ -45,12 +51,17 @@ class ImageIndex:
         """The sample ids of a split, ascending."""
         return self.sample_id if split == "all" else self.sample_id[np.array(self.split) == split]
 
+    def place(self, sample_id: int) -> Place:
+        """Where the bytes of an image lie."""
+        offset = 0 if self.offset is None else int(self.offset[sample_id])
+        return Place(self.path[sample_id], self.split[sample_id], offset, int(self.size[sample_id]))
+
     def write(self, file: Path) -> None:
-        """Writes the index as parquet, the names of the classes in the file's metadata."""
-        columns = {name: getattr(self, name) for name in _SCHEMA.names}
-        table = pa.table(
-            columns, schema=_SCHEMA.with_metadata({"oarpipe": json.dumps({"classes": self.classes})})
-        )
+        """Writes the index as parquet, classes and listing in the file's metadata."""
+        schema = _SCHEMA if self.offset is None else _SCHEMA.append(pa.field("offset", pa.int64()))
+        facts = {"classes": self.classes, **({"listing": self.listing} if self.listing else {})}
+        columns = {name: getattr(self, name) for name in schema.names}
+        table = pa.table(columns, schema=schema.with_metadata({"oarpipe": json.dumps(facts)}))
         write_atomically(file, lambda partial: pq.write_table(table, partial, compression="zstd"))
 
     @classmethod
@@ -58,8 +69,10 @@ class ImageIndex:
         """An index that was written; `IncompleteData` names a missing or damaged file."""
         try:
             table = pq.read_table(file)
-            classes = json.loads(table.schema.metadata[b"oarpipe"])["classes"]
+            facts = json.loads(table.schema.metadata[b"oarpipe"])
             columns = {name: table.column(name).to_numpy() for name in _SCHEMA.names}
+            classes, listing = facts["classes"], facts.get("listing", "")
+            offset = table.column("offset").to_numpy() if "offset" in table.column_names else None
         except (OSError, pa.ArrowInvalid, KeyError, TypeError, json.JSONDecodeError) as error:
             raise IncompleteData(f"{file}: missing or damaged; run index again to make it anew") from error
         texts: dict[str, list[str]] = {name: columns[name].tolist() for name in ("path", "digest", "split")}
@@ -68,22 +81,7 @@ class ImageIndex:
             size=columns["size"],
             label=columns["label"],
             classes=classes,
+            offset=offset,
+            listing=listing,
             **texts,
         )
-
-
-def digits_split(labels: Sequence[int] | Int32[np.ndarray, " n"]) -> list[str]:
-    """Every fifth image of the sequence ordered by class and sample id, from the first, is a test image."""
-    split = np.full(len(labels), "train", dtype=object)
-    split[np.argsort(np.asarray(labels), kind="stable")[::5]] = "test"
-    return [str(name) for name in split]
-
-
-def folder_split(labels: Sequence[int] | Int32[np.ndarray, " n"], test_every: int) -> list[str]:
-    """Within each class every `test_every`-th image is a test image; a smaller class has none."""
-    seen: dict[int, int] = {}
-    split = []
-    for label in labels:
-        seen[int(label)] = seen.get(int(label), 0) + 1
-        split.append("test" if seen[int(label)] % test_every == 0 else "train")
-    return split

@@ -1,41 +1,94 @@
-"""Pictures of any kind and size as square RGB arrays; views are numbered, never drawn."""
+"""Pictures of any size as square RGB arrays: the centre, several views, or a part drawn at random."""
+
+import math
+from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image, ImageOps
+from PIL import Image
 
-from oarpipe.errors import BadInput
+from oarpipe.config.tokenizers import Views
 
-VIEWS = ("original", "flipped")  # a view's number is its place here
-
-
-def to_rgb(image: Image.Image) -> Image.Image:
-    """8-bit RGB, turned as its EXIF says; transparency is dropped, more than 8 bits are `BadInput`."""
-    if image.mode.startswith(("I", "F")):
-        raise BadInput(f"pixels of type '{image.mode}', expected 8 bits a channel; convert the image")
-    image = ImageOps.exif_transpose(image)
-    if image.mode == "P" and "transparency" in image.info:
-        image = image.convert("RGBA")
-    return image.convert("RGB")
+_FIVE = ("top_left", "top_right", "bottom_left", "bottom_right", "centre")
+# The names of each kind's views; a view's number is its place.
+VIEWS: dict[Views, tuple[str, ...]] = {
+    "centre": ("original",),
+    "adm": ("original", "flipped"),
+    "ten_crop": (*_FIVE, *(f"flipped_{name}" for name in _FIVE)),
+}
+TEN_CROP_MARGIN = 1.1  # LlamaGen's: of the centre crop of this many sides
+FRACTION = (0.8, 1.0)  # of the short side, in ADM's random crop
+SCALE = (0.75, 1.0)  # of the area, in a random resized crop
+TRIES = 10  # torchvision's patience
+DRAWS = TRIES + 2  # uniform numbers that any random crop makes do with
 
 
 def centre_crop(image: Image.Image, size: int) -> Image.Image:
-    """ADM's crop: halve by box while the short side is at least twice `size`, bicubic, centre."""
-    while min(image.size) >= 2 * size:
-        image = image.resize((image.width // 2, image.height // 2), Image.Resampling.BOX)
-    scale = size / min(image.size)
-    width, height = round(image.width * scale), round(image.height * scale)
-    image = image.resize((width, height), Image.Resampling.BICUBIC)
-    left, top = (width - size) // 2, (height - size) // 2
+    """ADM's crop: halve by box while the short side is at least twice `size`, bicubic, centre.
+
+    A smaller image is enlarged.
+    """
+    image = _fitted(image, size)
+    left, top = (image.width - size) // 2, (image.height - size) // 2
     return image.crop((left, top, left + size, top + size))
 
 
-def enlarge(values: UInt8[np.ndarray, "h w"], size: int) -> UInt8[np.ndarray, "size size 3"]:
-    """A small gray picture, bicubic, the gray repeated in three channels."""
-    gray = Image.fromarray(values).resize((size, size), Image.Resampling.BICUBIC)
-    return np.repeat(np.asarray(gray)[:, :, None], 3, axis=2)
+def views_of(image: Image.Image, size: int, views: Views) -> UInt8[np.ndarray, "A size size 3"]:
+    """The views that VIEWS names, in its order."""
+    if views == "ten_crop":
+        return ten_crop(np.asarray(centre_crop(image, int(size * TEN_CROP_MARGIN))), size)
+    centre = np.asarray(centre_crop(image, size))
+    return np.stack([centre, centre[:, ::-1]] if views == "adm" else [centre])
 
 
-def view(images: UInt8[np.ndarray, "B H W 3"], number: int) -> UInt8[np.ndarray, "B H W 3"]:
-    """The images as view `number` of VIEWS shows them."""
-    return np.ascontiguousarray(images[:, :, ::-1]) if VIEWS[number] == "flipped" else images
+def ten_crop(image: UInt8[np.ndarray, "H W 3"], size: int) -> UInt8[np.ndarray, "10 size size 3"]:
+    """torchvision's TenCrop: four corners and centre, then the same of the mirror image."""
+    height, width = image.shape[:2]
+    bottom, right = height - size, width - size
+    corners = [(0, 0), (0, right), (bottom, 0), (bottom, right), (round(bottom / 2), round(right / 2))]
+    return np.stack(
+        [
+            side[top : top + size, left : left + size]
+            for side in (image, image[:, ::-1])
+            for top, left in corners
+        ]
+    )
+
+
+def random_crop(image: Image.Image, size: int, draws: Sequence[float]) -> UInt8[np.ndarray, "size size 3"]:
+    """ADM's random crop, of 4/5 to all of the short side; `draws` are uniform in [0, 1)."""
+    least, most = math.ceil(size / FRACTION[1]), math.ceil(size / FRACTION[0])
+    image = _fitted(image, least + int(draws[0] * (most - least + 1)))
+    top = int(draws[1] * (image.height - size + 1))
+    left = int(draws[2] * (image.width - size + 1))
+    return np.asarray(image.crop((left, top, left + size, top + size)))
+
+
+def random_resized_crop(
+    image: Image.Image, size: int, draws: Sequence[float]
+) -> UInt8[np.ndarray, "size size 3"]:
+    """torchvision's RandomResizedCrop with ratio 1: a square of 3/4 to all of the area, bilinear.
+
+    A square that is larger than the short side is drawn again; after TRIES the centre is taken, as there.
+    """
+    width, height = image.size
+    for i in range(TRIES):
+        share = SCALE[0] + draws[i] * (SCALE[1] - SCALE[0])
+        side = round(math.sqrt(width * height * share))
+        if 0 < side <= min(width, height):
+            top = int(draws[TRIES] * (height - side + 1))
+            left = int(draws[TRIES + 1] * (width - side + 1))
+            break
+    else:
+        side = min(width, height)
+        top, left = (height - side) // 2, (width - side) // 2
+    part = image.crop((left, top, left + side, top + side))
+    return np.asarray(part.resize((size, size), Image.Resampling.BILINEAR))
+
+
+def _fitted(image: Image.Image, size: int) -> Image.Image:
+    """With a short side of `size` pixels: halved by box while it is twice that, then bicubic."""
+    while min(image.size) >= 2 * size:
+        image = image.resize((image.width // 2, image.height // 2), Image.Resampling.BOX)
+    scale = size / min(image.size)
+    return image.resize((round(image.width * scale), round(image.height * scale)), Image.Resampling.BICUBIC)

@@ -1,4 +1,4 @@
-"""Turns every image of a dataset, and its mirror image if asked, into tokens."""
+"""Turns every image of a dataset, in one view or several, into tokens."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,23 +36,27 @@ def tokenize(recipe: Recipe[TokensConfig], *, dataset: Path, tokenizer: Path, ou
         grid=network.grid(images.resolution),
         codebook=network.codebook,
         classes=images.index.classes,
-        views=VIEWS[: 2 if recipe.entry.views == "adm" else 1],
+        views=VIEWS[recipe.entry.views],
         shard=recipe.entry.shard,
     )
-    _fill(store, images, network, batch=recipe.entry.batch)
+    _fill(store, images, network, recipe.entry)
     publish(filled, published)
     stage.finish("tokens.zarr")
 
 
-def _fill(store: "TokenStore", images: "ImageSource", tokenizer: "ImageTokenizer", *, batch: int) -> None:
-    """Encodes the shards that are missing, in batches that begin with the shard."""
+def _fill(
+    store: "TokenStore", images: "ImageSource", tokenizer: "ImageTokenizer", entry: TokensConfig
+) -> None:
+    """Encodes the shards that are missing, in batches that begin with the shard.
+
+    Threads decode and crop two batches ahead, so that the tokenizer does not wait for the disk.
+    """
     import numpy as np
     import torch
 
     from oarpipe.data.token_store import SPLITS
-    from oarpipe.data.transforms import view
 
-    index, missing = images.index, store.missing()
+    index, missing, batch = images.index, store.missing(), entry.batch
     splits = np.array([SPLITS.index(split) for split in index.split], np.uint8)
     waiting = [
         rows[i : i + batch] for rows in map(store.range_of, missing) for i in range(0, len(rows), batch)
@@ -60,10 +64,13 @@ def _fill(store: "TokenStore", images: "ImageSource", tokenizer: "ImageTokenizer
     if len(missing) < store.shards:
         log.info("%d of %d shards are already there", store.shards - len(missing), store.shards)
     shard: list[np.ndarray] = []
+    ids = np.array([row for rows in waiting for row in rows], np.int64)
+    pictures = images.stream(ids, entry.views, ahead=2 * batch)
     for rows in progress(waiting, "tokenize", unit="batches"):
-        pixels = images.load(index.sample_id[rows.start : rows.stop])
-        views = [torch.from_numpy(view(pixels, a)).permute(0, 3, 1, 2) for a in range(len(store.views))]
-        shard.append(np.stack([tokenizer.encode(each).cpu().numpy() for each in views], axis=1))
+        pixels = np.stack([next(pictures) for _ in rows])  # [B A H W 3]
+        views = [torch.from_numpy(np.ascontiguousarray(pixels[:, a])) for a in range(len(store.views))]
+        codes = [tokenizer.encode(view.permute(0, 3, 1, 2)).cpu().numpy() for view in views]
+        shard.append(np.stack(codes, axis=1))
         i = rows.start // store.shard
         if rows.stop == store.range_of(i).stop:
             whole = slice(store.range_of(i).start, rows.stop)

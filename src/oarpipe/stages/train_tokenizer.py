@@ -1,6 +1,7 @@
 """Trains a VQGAN on a dataset's training images, and lets it pass only if it reconstructs the others."""
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -99,7 +100,13 @@ def _train(training: Stage, source: "ImageSource") -> "VQGAN":
         model = VQGAN(entry.anatomy()).to(pick_device())
     model.grid(source.resolution)
     _check_resolution(entry, source.resolution)
-    batches = ImageBatches(source.load, source.index.rows("train"), batch=entry.train.batch, seed=seed)
+    batches = ImageBatches(
+        source.load,
+        source.index.rows("train"),
+        batch=entry.train.batch,
+        seed=seed,
+        load_visits=partial(source.load_at_random, crop=entry.crop, seed=seed) if entry.crop else None,
+    )
     training.state.mkdir(parents=True, exist_ok=True)
     run = GanRun(
         name=f"train_tokenizer {training.recipe.name}",

@@ -18,30 +18,41 @@ class ImageBatches:
 
     batches = ImageBatches(source.load, source.index.rows("train"), batch=64, seed=0)
     images = batches(0)      # uint8 [64, 3, H, W]
+
+    `load_visits` loads images that differ from visit to visit; it gets their ids and the visits' numbers.
     """
 
     def __init__(
-        self, load: Callable[[np.ndarray], np.ndarray], ids: Int64[np.ndarray, " n"], *, batch: int, seed: int
+        self,
+        load: Callable[[np.ndarray], np.ndarray],
+        ids: Int64[np.ndarray, " n"],
+        *,
+        batch: int,
+        seed: int,
+        load_visits: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None,
     ) -> None:
         if len(ids) == 0:
             raise BadInput("the dataset has no training images; check its `path` and `test_every`")
-        self._load = load
+        self._load = load_visits or (lambda ids, _: load(ids))
         self._ids = ids
         self._batch = batch
         self._seed = seed
         self._shuffles: dict[int, Tensor] = {}  # remembered, never needed: they can be drawn again
         self._resident: np.ndarray | None = None
-        if load(ids[:1]).nbytes * len(ids) <= RESIDENT_BYTES:
+        if not load_visits and load(ids[:1]).nbytes * len(ids) <= RESIDENT_BYTES:
             self._resident = load(ids)
 
     def __call__(self, step: int) -> UInt8[Tensor, "B 3 H W"]:
         """The batch of `step` (from 0)."""
-        rows = self._rows(step).numpy()
-        images = self._load(self._ids[rows]) if self._resident is None else self._resident[rows]
+        visits = torch.arange(step * self._batch, (step + 1) * self._batch)
+        rows = self._rows(visits).numpy()
+        if self._resident is None:
+            images = self._load(self._ids[rows], visits.numpy())
+        else:
+            images = self._resident[rows]
         return torch.from_numpy(images).permute(0, 3, 1, 2).contiguous()
 
-    def _rows(self, step: int) -> Int64[Tensor, " B"]:
-        visits = torch.arange(step * self._batch, (step + 1) * self._batch)
+    def _rows(self, visits: Int64[Tensor, " B"]) -> Int64[Tensor, " B"]:
         epochs = visits // len(self._ids)
         first, last = int(epochs[0]), int(epochs[-1])
         self._shuffles = {epoch: self._shuffle(epoch) for epoch in range(first, last + 1)}
