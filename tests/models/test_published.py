@@ -163,6 +163,7 @@ def test_a_key_that_is_not_as_it_should_be_is_named(
     ("heads", "says"),
     [
         (5, "width 64 cannot be cut into 5 heads"),
+        (0, "width 64 cannot be cut into 0 heads"),
         (32, "width 64 cannot be cut into 32 heads, each of a multiple of 4 channels"),
     ],
 )
@@ -174,8 +175,8 @@ def test_heads_that_do_not_divide_the_width_are_refused(
 
 
 def test_a_width_without_heads_of_64_channels_needs_them_given(tmp_path: Path) -> None:
-    model = PositionTokens(grid=FOUR, codebook=9, classes=2, layers=1, heads=2, width=32)
-    with pytest.raises(BadInput, match=r"width 32 cannot be cut into heads of 64 channels.*give --heads"):
+    model = PositionTokens(grid=FOUR, codebook=9, classes=2, layers=1, heads=3, width=96)
+    with pytest.raises(BadInput, match=r"width 96 cannot be cut into heads of 64 channels.*give --heads"):
         read_model(flat(published_weights(model), tmp_path / "w.safetensors"), grid=FOUR)
 
 

@@ -115,9 +115,10 @@ def _sizes(weights: Mapping[str, Tensor], file: Path) -> tuple[int, int, int, in
 
 
 def _heads(layers: int, width: int, given: int | None, file: Path) -> int:
-    heads = given or PUBLISHED_HEADS.get((layers, width), width // HEAD_WIDTH)
+    usual = 0 if width % HEAD_WIDTH else width // HEAD_WIDTH
+    heads = PUBLISHED_HEADS.get((layers, width), usual) if given is None else given
     if heads < 1 or width % (4 * heads):
-        each = f"{heads} heads" if given else f"heads of {HEAD_WIDTH} channels"
+        each = f"heads of {HEAD_WIDTH} channels" if given is None else f"{heads} heads"
         raise BadInput(
             f"{file}: width {width} cannot be cut into {each}, each of a multiple of 4 channels; "
             "how many heads there are is not in the file: give --heads (`heads:` in a book)"
