@@ -79,7 +79,7 @@ def test_llamagens_second_ten_crops_are_further_views(tmp_path: Path, place: str
         published.llamagen(tmp_path / "flip_ten_crop_105", TEN[:, ::-1], LABELS)
     listing = listed("llamagen", root)
     assert listing.views[:2] == ["top_left", "top_right"]
-    assert listing.views[9:11] == ["centre_flipped", "top_left_105"]
+    assert listing.views[9:11] == ["flipped_centre", "top_left_105"]
     np.testing.assert_array_equal(all_codes(listing), np.concatenate([TEN, TEN[:, ::-1]], axis=1))
 
 

@@ -7,13 +7,14 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from oarpipe.config.tokenizers import AdversarialConfig, VQGANAnatomy
+from oarpipe.config.tokenizers import AdversarialConfig, VQGANAnatomy, VQGANConfig
 from oarpipe.tokenizers import flops
 from oarpipe.tokenizers.discriminator import PatchDiscriminator
 from oarpipe.tokenizers.maskgit import MaskGITAnatomy, MaskGITVQGAN
 from oarpipe.tokenizers.perceptual import PerceptualDistance
 from oarpipe.tokenizers.protocol import ImageTokenizer
 from oarpipe.tokenizers.vqgan import VQGAN
+from oarpipe.training.gan_objective import critic_step_loss, generator_losses
 
 LLAMAGEN = VQGANAnatomy(
     kind="vqgan", stem="strided", factor=16, width=128, multipliers=[1, 1, 2, 2, 4], blocks=2,
@@ -81,3 +82,25 @@ def test_lpips_asks_for_what_the_counter_sees() -> None:
     network, image = PerceptualDistance(), torch.zeros(1, 3, 32, 32)
     seen = counted(lambda: network(image, image))
     assert 2 * flops.flops(flops.perceptual(32)) == pytest.approx(seen, rel=0.001)  # but its 1x1 heads
+
+
+@pytest.mark.parametrize("adversarial", [None, {"channels": 8}, {"channels": 8, "feature_matching": 1.0}])
+def test_a_training_step_is_within_three_percent_of_the_counter(adversarial: dict[str, Any] | None) -> None:
+    config = VQGANConfig.model_validate(
+        {"kind": "vqgan", "dataset": "x", "stem": "strided", "factor": 4, "width": 32, "blocks": 2}
+        | {"multipliers": [1, 1, 2], "adversarial": adversarial, "train": {"steps": 1}}
+    )
+    network, images = VQGAN(config.anatomy()), torch.zeros(1, 3, 32, 32)
+    judge = PatchDiscriminator(8, 2) if config.adversarial else None
+
+    def step() -> None:
+        copies, _, quantised = network(images)
+        losses = generator_losses(
+            config, images, copies, quantised, perceptual=None, critic=judge, last_layer=network.last_layer
+        )
+        losses["loss"].backward()
+        if judge is not None:
+            critic_step_loss(judge, images, copies).backward()
+
+    closed = flops.training_flops(config, 32, with_critic=judge is not None)
+    assert closed == pytest.approx(counted(step), rel=0.03)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from typing import NamedTuple
 
-from oarpipe.config.tokenizers import AdversarialConfig, VQGANAnatomy
+from oarpipe.config.tokenizers import AdversarialConfig, VQGANAnatomy, VQGANConfig
 
 # VGG16's channels up to relu5_3; the resolution halves between the groups.
 _VGG = ((3, 64, 64), (64, 128, 128), (128, 256, 256, 256), (256, 512, 512, 512), (512, 512, 512, 512))
@@ -65,6 +65,22 @@ def decoder(anatomy: VQGANAnatomy, resolution: int) -> Iterator[Layer]:
             side *= 2
             yield _conv(after, after, 3, side**2)
     yield _conv(widths[-1], 3 * anatomy.factor**2 if is_patch else 3, 3, side**2)
+
+
+def training_flops(config: VQGANConfig, resolution: int, *, with_critic: bool) -> int:
+    """An image's share of a training step: the generator's and, once its turn has come, the critic's.
+
+    A backward is twice a forward, or once where only the images' gradient is asked for.
+    """
+    total = 3 * flops((*encoder(config, resolution), *decoder(config, resolution)))
+    adversarial = config.adversarial if with_critic else None
+    is_adaptive = adversarial is not None and adversarial.adaptive  # two more gradients, at the last layer
+    if config.perceptual:
+        total += (4 if is_adaptive else 3) * flops(perceptual(resolution))
+    if adversarial is not None:
+        opinion = 2 + is_adaptive + (adversarial.feature_matching > 0)
+        total += (opinion + 2 * 3) * flops(critic(adversarial, resolution))
+    return total
 
 
 def maskgit_encoder(resolution: int, codebook: int = 1024, code_dim: int = 256) -> Iterator[Layer]:

@@ -16,16 +16,12 @@ from jaxtyping import Int32, Int64
 
 from oarpipe.base.files import write_atomically
 from oarpipe.base.log import log
+from oarpipe.data.transforms import VIEWS
 from oarpipe.errors import BadInput
 
 BLOCK = 256  # rows a thread takes at once
 THREADS = 16  # they wait for the file system, not for the processor
-_CROPS = ("top_left", "top_right", "bottom_left", "bottom_right", "centre")
-_VIEWS = {
-    1: ("original",),
-    2: ("original", "flipped"),
-    10: (*_CROPS, *(f"{name}_flipped" for name in _CROPS)),  # torchvision's TenCrop
-}
+_VIEWS = {len(names): names for names in VIEWS.values()}
 
 
 @dataclass(frozen=True)
