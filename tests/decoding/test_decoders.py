@@ -1,13 +1,15 @@
 """Every decoder equals the oracle that asks the training forward, for every policy and reveal."""
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from oarpipe.base.grid import Grid
-from oarpipe.config.orders import FollowConfig, NearConfig, PerStepConfig, RandomConfig
+from oarpipe.config.orders import FollowConfig, NearConfig, PerStepConfig, RandomConfig, Visibility
 from oarpipe.config.samples import GuidanceConfig, SamplesConfig
 from oarpipe.decoding.guidance import Guided
 from oarpipe.decoding.policies import Follow, Greedy, Near, Truth, entropy, margin, max_prob
@@ -58,7 +60,7 @@ GUIDANCES: dict[str, GuidanceConfig | None] = {
 
 
 def walk(
-    decoder: type[PositionTokensDecoder] | type[ReferenceDecoder] | type[MaskedDecoder],
+    decoder: Callable[[PositionTokens, Tensor], Decoder],
     model: PositionTokens,
     policy: Policy,
     reveal: Reveal,
@@ -123,17 +125,50 @@ def test_greedy_orders_and_confidences_equal_the_official_brute_force(
     assert np.abs(found.score.numpy() - randar_golden["greedy_confidence"]).max() < 1e-5
 
 
+@pytest.mark.parametrize("visibility", ["causal", "mutual"])
+@pytest.mark.parametrize("guidance", GUIDANCES)
+def test_queries_that_see_one_another_equal_the_full_pass_under_their_mask(
+    tiny_model: Callable[..., PositionTokens], visibility: Visibility, guidance: str
+) -> None:
+    model = tiny_model(grid=GRID).double()
+    fast, slow, alone = (
+        walk(decoder, model, Follow(ORDER, FOUR_STEPS), REVEALS["sampler"](), GUIDANCES[guidance])
+        for decoder in (
+            partial(PositionTokensDecoder, visibility=visibility),
+            partial(MaskedDecoder, visibility=visibility),
+            PositionTokensDecoder,
+        )
+    )
+    assert torch.equal(fast.tokens, slow.tokens)
+    assert (fast.log_prob - slow.log_prob).abs().max() < 1e-10
+    assert (fast.score - alone.score).abs().max() > 1e-4
+
+
+@pytest.mark.parametrize("visibility", ["causal", "mutual"])
+def test_one_query_a_step_has_nobody_to_see(
+    tiny_model: Callable[..., PositionTokens], visibility: Visibility
+) -> None:
+    model = tiny_model(grid=GRID).double()
+    seeing = walk(
+        partial(PositionTokensDecoder, visibility=visibility), model, Follow(ORDER), Teacher(TOKENS)
+    )
+    alone = walk(PositionTokensDecoder, model, Follow(ORDER), Teacher(TOKENS))
+    assert (seeing.log_prob - alone.log_prob).abs().max() < 1e-10
+
+
 @pytest.mark.parametrize(("first", "last"), [(1.0, 1.0), (1.0, 4.0), (2.5, 2.5)])
-def test_guided_samples_one_a_step_equal_the_official_ones(
-    randar: PositionTokens, randar_golden: dict[str, np.ndarray], first: float, last: float
+@pytest.mark.parametrize("steps", [16, 5])
+def test_guided_samples_equal_the_official_ones_one_a_step_and_by_the_published_schedule(
+    randar: PositionTokens, randar_golden: dict[str, np.ndarray], steps: int, first: float, last: float
 ) -> None:
     order, labels = (torch.tensor(randar_golden[k]).long() for k in ("order", "labels"))
     config = GuidanceConfig(scale=last, schedule="constant" if first == last else "linear")
-    null = PositionTokensDecoder(randar, torch.full_like(labels, 10))
-    guided = Guided(PositionTokensDecoder(randar, labels), null, config, 16)
+    null = PositionTokensDecoder(randar, torch.full_like(labels, 10), "causal")
+    guided = Guided(PositionTokensDecoder(randar, labels, "causal"), null, config, 16)
+    policy = Follow(order, ONE if steps == 16 else PerStepConfig(kind="cosine", steps=steps))
     reveal = Sampler(settings(top_k=1), torch.arange(3), 0)
-    found = rollout(guided, Follow(order), reveal, Grid(4, 4), 3, torch.device("cpu"))
-    assert np.array_equal(found.tokens.numpy(), randar_golden[f"gen_steps16_cfg{first}-{last}"])
+    found = rollout(guided, policy, reveal, Grid(4, 4), 3, torch.device("cpu"))
+    assert np.array_equal(found.tokens.numpy(), randar_golden[f"gen_steps{steps}_cfg{first}-{last}"])
 
 
 def test_a_sample_is_the_same_alone_and_in_a_batch(tiny_model: Callable[..., PositionTokens]) -> None:

@@ -71,12 +71,19 @@ class PerStepConfig(Strict):
 ScoreName = Literal["max_prob", "margin", "entropy", "truth"]
 
 
+Visibility = Literal["independent", "causal", "mutual"]
+
+
 class FollowConfig(Strict):
     """Go where an order source says; needs no scores."""
 
     select: Literal["follow"]
     order: FixedSource
     per_step: PerStepConfig = PerStepConfig()
+    visibility: Visibility = Field(
+        "independent",
+        description="which queries of its step a query sees: none, the earlier ones (RandAR), or all",
+    )
 
 
 class GreedyConfig(Strict):

@@ -1,12 +1,14 @@
 """Keys and values of what was committed, and attention that needs no mask (paper App. B.2).
 
-A query attends to the whole history and to itself, never to another query. So history needs no mask:
-it is followed by one more slot, whose key stands for each row's own. Its score is put in before the
-softmax, and each row's own value is added after it, the slot's being zero.
+A query attends to the whole history and to itself, and to another query only if asked to. So history
+needs no mask: it is followed by one more slot, whose key stands for each row's own. Its score is put in
+before the softmax, and each row's own value is added after it, the slot's being zero.
 """
 
 import torch
 from torch import Tensor
+
+from oarpipe.config.orders import Visibility
 
 
 class Cache:
@@ -18,8 +20,8 @@ class Cache:
     position was chosen, because they are what a committed P would have had.
     """
 
-    def __init__(self, layers: int, rows: int) -> None:
-        self.layers, self.rows = layers, rows + 1
+    def __init__(self, layers: int, rows: int, visibility: Visibility = "independent") -> None:
+        self.layers, self.rows, self.visibility = layers, rows + 1, visibility
         self.length = 0
         self._keys: Tensor | None = None
         self._values: Tensor | None = None
@@ -43,15 +45,22 @@ class Cache:
         values[:, :, start:end] = v[:, :, :pending]
         self._lent.append((k[:, :, pending:], v[:, :, pending:]))
 
-        scores = q @ keys[..., : end + 1]  # [B, H, pending + M, end + 1]
-        scores[..., end] = torch.linalg.vecdot(q, k) * scale
-        scores[:, :, :pending, end] = float("-inf")  # a pending row already meets itself in the history
+        if self.visibility == "independent":
+            scores = q @ keys[..., : end + 1]  # [B, H, pending + M, end + 1]
+            scores[..., end] = torch.linalg.vecdot(q, k) * scale
+        else:
+            among = q @ k[:, :, pending:].transpose(-1, -2) * scale
+            if self.visibility == "causal":
+                among[:, :, pending:].masked_fill_(_later(among.shape[-1], q.device), float("-inf"))
+            scores = torch.cat([q @ keys[..., :end], among], dim=-1)  # [B, H, pending + M, end + M]
+        scores[:, :, :pending, end:] = float("-inf")  # a pending row already meets itself in the history
         if pending > 1:
-            later = torch.ones(pending, pending, dtype=torch.bool, device=q.device).triu(1)
-            scores[:, :, :pending, start:end].masked_fill_(later, float("-inf"))
+            scores[:, :, :pending, start:end].masked_fill_(_later(pending, q.device), float("-inf"))
         weights = scores.softmax(-1)
-        mixed = weights @ values[:, :, : end + 1]
-        return mixed.addcmul_(weights[..., end:], v)
+        if self.visibility == "independent":
+            mixed = weights @ values[:, :, : end + 1]
+            return mixed.addcmul_(weights[..., end:], v)
+        return weights[..., :end] @ values[:, :, :end] + weights[..., end:] @ v[:, :, pending:]
 
     def end(self) -> None:
         """The pass is over: its pending rows are history."""
@@ -68,3 +77,8 @@ class Cache:
             self._values[layer, :, :, self.length : self.length + 1] = v.gather(2, chosen)
         self.length += 1
         self._lent = []
+
+
+def _later(rows: int, device: torch.device) -> Tensor:
+    """True where a column comes after its row."""
+    return torch.ones(rows, rows, dtype=torch.bool, device=device).triu(1)

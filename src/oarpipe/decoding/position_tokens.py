@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from oarpipe.config.orders import Visibility
 from oarpipe.decoding.cache import Cache
 from oarpipe.models.position_tokens import PositionTokens
 
@@ -28,12 +29,14 @@ class PositionTokensDecoder:
     feeds `[x of the last step, one query a candidate]`. The chosen query's keys and values stay,
     being those of a committed P. Where several places are filled a step, the others' P are computed
     anew in the next pass, because in the committed sequence they see the pairs before them:
-    `[x1, P2, x2, …, Pk, xk, queries]`.
+    `[x1, P2, x2, …, Pk, xk, queries]`. So is the first where queries see one another.
     """
 
-    def __init__(self, model: PositionTokens, labels: Int[Tensor, " B"]) -> None:
+    def __init__(
+        self, model: PositionTokens, labels: Int[Tensor, " B"], visibility: Visibility = "independent"
+    ) -> None:
         self.model = model
-        self.cache = Cache(len(model.layers), 2 * model.grid.positions + 1)
+        self.cache = Cache(len(model.layers), 2 * model.grid.positions + 1, visibility)
         self.pending = model.start(labels)
         self.places = torch.zeros_like(labels[:, None])  # rows of the rotary table: 0 is the class token's
         every_position = torch.arange(model.grid.positions, device=labels.device)[None]
@@ -58,11 +61,13 @@ class PositionTokensDecoder:
     def commit(self, positions: Int[Tensor, "B K"], tokens: Int[Tensor, "B K"]) -> None:
         """Fills positions that were among the last candidates; a pass must lie between two commits."""
         assert self.candidates is not None, "commit follows propose"
-        column = (self.candidates == positions[:, :1]).int().argmax(dim=1)
-        self.cache.keep(column)
+        kept = 0
+        if self.cache.visibility != "mutual":
+            self.cache.keep((self.candidates == positions[:, :1]).int().argmax(dim=1))
+            kept = 1
         asked, found = self.every_query[0, positions], self.model.content(tokens)
-        self.pending = torch.stack([asked, found], dim=2).flatten(1, 2)[:, 1:]
-        self.places = (positions + 1).repeat_interleave(2, dim=1)[:, 1:]
+        self.pending = torch.stack([asked, found], dim=2).flatten(1, 2)[:, kept:]
+        self.places = (positions + 1).repeat_interleave(2, dim=1)[:, kept:]
         self.candidates = None
 
 

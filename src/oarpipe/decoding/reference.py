@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor, nn
 
+from oarpipe.config.orders import Visibility
 from oarpipe.decoding.position_tokens import Categorical
 from oarpipe.models.position_tokens import PositionTokens
 from oarpipe.models.token_model import TokenModel
@@ -32,20 +33,28 @@ class ReferenceDecoder:
 
 
 class MaskedDecoder:
-    """All candidates in one pass under the mask of paper Eq. 2, but the history anew at every step."""
+    """All candidates in one pass under the mask of paper Eq. 2, but the history anew at every step.
 
-    def __init__(self, model: PositionTokens, labels: Int[Tensor, " B"]) -> None:
-        self.model = model
+    With another `visibility` the mask lets candidates see earlier ones, or all.
+    """
+
+    def __init__(
+        self, model: PositionTokens, labels: Int[Tensor, " B"], visibility: Visibility = "independent"
+    ) -> None:
+        self.model, self.visibility = model, visibility
         self.x, self.turns = model.start(labels), model.start_rotation(len(labels))
 
     def propose(self, candidates: Int[Tensor, "B M"]) -> Categorical:
-        """History is causal; each candidate sees the history and itself."""
+        """History is causal; each candidate sees the history, itself, and what `visibility` adds."""
         history, asked = self.x.shape[1], candidates.shape[1]
         x = torch.cat([self.x, self.model.queries(candidates)], dim=1)
         turns = torch.cat([self.turns, self.model.rotation(candidates)], dim=1)
         sees = torch.eye(history + asked, dtype=torch.bool, device=x.device)
         sees[:history, :history] = torch.ones(history, history, dtype=torch.bool, device=x.device).tril()
         sees[history:, :history] = True
+        if self.visibility != "independent":
+            among = torch.ones_like(sees[history:, history:])
+            sees[history:, history:] = among if self.visibility == "mutual" else among.tril()
 
         def masked(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
             return nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=sees)

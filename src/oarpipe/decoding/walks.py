@@ -31,9 +31,11 @@ def extract_orders(
 
     `order` serves a `follow` policy, whose walk scores a given order.
     """
-    chosen = build_policy(policy or GreedyConfig(select="greedy"), model.grid, order=order, truth=tokens)
-    decoder = decoder_of(model, labels)
-    return rollout(decoder, chosen, Teacher(tokens), model.grid, len(labels), tokens.device)
+    config = policy or GreedyConfig(select="greedy")
+    chosen = build_policy(config, model.grid, order=order, truth=tokens)
+    return rollout(
+        decoder_of(model, labels, config), chosen, Teacher(tokens), model.grid, len(labels), tokens.device
+    )
 
 
 def sample_tokens(
@@ -54,16 +56,17 @@ def sample_tokens(
         assert source is not None
         order = source(Visits(samples, torch.zeros_like(samples), labels, samples))
     policy = build_policy(config.policy, model.grid, order=order)
-    decoder = decoder_of(model, labels)
+    decoder = decoder_of(model, labels, config.policy)
     if config.guidance.scale != 1.0:
-        null = decoder_of(model, torch.full_like(labels, model.null_label))
+        null = decoder_of(model, torch.full_like(labels, model.null_label), config.policy)
         decoder = Guided(decoder, null, config.guidance, model.grid.positions)
     return rollout(decoder, policy, Sampler(config, samples, seed), model.grid, len(labels), labels.device)
 
 
-def decoder_of(model: TokenModel, labels: Int[Tensor, " B"]) -> Decoder:
+def decoder_of(model: TokenModel, labels: Int[Tensor, " B"], policy: PolicyConfig) -> Decoder:
     """The cached decoder of a model's kind."""
     if isinstance(model, NextToken):
         return NextTokenDecoder(model, labels)
     assert isinstance(model, PositionTokens), type(model)
-    return PositionTokensDecoder(model, labels)
+    visibility = policy.visibility if isinstance(policy, FollowConfig) else "independent"
+    return PositionTokensDecoder(model, labels, visibility)
