@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from oarpipe.config.models import ImportedModelConfig
+from oarpipe.config.samples import SamplesConfig
 from tests.reports.conftest import write_report
 from tests.reports.tree import small_book
 
@@ -128,6 +130,20 @@ def test_a_report_without_likelihoods_searches_or_extractions_is_whole(tmp_path:
     assert Page(page).open == []
     assert 'id="likelihood"' not in page
     assert "not searched" not in page
+
+
+def test_a_published_baseline_has_its_row_and_no_claims(page: str, tmp_path: Path) -> None:
+    book = small_book()
+    llamagen = {"kind": "llamagen", "tokens": "t", "weights": "c2i_L_256.pt"}
+    raster = {"select": "follow", "order": {"kind": "rule", "name": "raster"}}
+    baseline = SamplesConfig.model_validate({"model": "llamagen", "count": 40, "policy": raster})
+    book.tables["models"]["llamagen"] = ImportedModelConfig.model_validate(llamagen)
+    book.tables["samples"]["baseline"] = baseline
+    longer = write_report(book, tmp_path)
+    assert "Published: llamagen, LlamaGen’s weights (c2i_L_256.pt)." in longer
+    assert "<code>samples.baseline</code>" in longer
+    claim = "Greedy tuning beats the any-order model"
+    assert longer.count(claim) == page.count(claim)
 
 
 @pytest.mark.browser

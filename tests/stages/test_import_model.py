@@ -12,11 +12,13 @@ import yaml
 from safetensors.torch import load_file, save_file
 
 import oarpipe
-from oarpipe.base.files import checked, sha256
+from oarpipe.base.files import checked, read_json, sha256
 from oarpipe.cli import main
 from oarpipe.config.models import ImportedModelConfig
+from oarpipe.config.outputs import InformationConfig
 from oarpipe.config.recipe import Recipe
 from oarpipe.data.sample_store import SampleStore
+from oarpipe.data.token_store import TokenStore
 from oarpipe.errors import FingerprintMismatch, IncompleteData
 from oarpipe.models import published
 from oarpipe.models.next_token import NextToken
@@ -25,6 +27,7 @@ from oarpipe.models.token_model import TokenModel
 from oarpipe.stages.extract import extract
 from oarpipe.stages.generate import generate
 from oarpipe.stages.import_model import import_model
+from oarpipe.stages.information import information
 from oarpipe.stages.merge_orders import merge_orders
 from oarpipe.stages.merge_samples import merge_samples
 from oarpipe.stages.train import train
@@ -102,6 +105,21 @@ def test_an_imported_llamagen_is_sampled_in_raster_order_with_guidance(
     found = SampleStore.open(tmp_path / "samples" / "samples.zarr")
     np.testing.assert_array_equal(found.read("orders"), np.tile(np.arange(9), (5, 1)))
     assert len(np.unique(found.read("tokens"), axis=0)) == 5
+
+
+def test_an_imported_llamagen_has_its_likelihood_measured_in_raster_order(
+    weights: dict[str, Path], store: Path, tmp_path: Path
+) -> None:
+    import_model(recipe(weights["llamagen"], "llamagen"), tokens=store, out=tmp_path / "c2i")
+    entry = {"models": ["c2i"], "tokens": "t", "orders": {"raster": RASTER["order"]}}
+    asked = Recipe("information", "main", 0, InformationConfig.model_validate(entry))
+    information(asked, models=[tmp_path / "c2i"], tokens=store, out=tmp_path / "main")
+    rows = TokenStore.open(store / "tokens.zarr").read().select("test")
+    codes, labels = torch.from_numpy(rows.tokens[:, 0]).long(), torch.from_numpy(rows.labels).long()
+    logits = oarpipe.load_model(tmp_path / "c2i")(codes, torch.arange(9).expand(len(rows), -1), labels)
+    expected = torch.nn.functional.cross_entropy(logits.flatten(0, 1), codes.flatten()).item()
+    found = read_json(tmp_path / "main" / "information.json")["models"]["xl"]["raster"]
+    assert found["nll"] == pytest.approx(expected, abs=1e-5)
 
 
 def test_a_finished_import_is_not_made_again_but_other_weights_are(
