@@ -123,7 +123,7 @@ def is_published(recipe: Mapping[str, Any]) -> bool:
 
 def goes_raster_only(recipe: Mapping[str, Any]) -> bool:
     """Whether a model is the raster baseline, of which no order can be asked."""
-    return recipe["kind"] == "llamagen"
+    return bool(recipe["kind"] == "llamagen")
 
 
 def ancestors(model: str, models: Recipes) -> list[str]:
