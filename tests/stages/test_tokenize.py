@@ -1,11 +1,13 @@
 """The stage `tokenize`: every image and view, by shard, through a tokenizer whose codes can be computed."""
 
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from jaxtyping import Int, UInt8
+from PIL import Image
 from torch import Tensor
 
 from oarpipe.base.files import checked
@@ -13,8 +15,9 @@ from oarpipe.base.grid import Grid
 from oarpipe.config.datasets import DigitsConfig
 from oarpipe.config.recipe import Recipe
 from oarpipe.config.tokenizers import TokensConfig
-from oarpipe.data.images import open_images
+from oarpipe.data.images import ImageSource, open_images
 from oarpipe.data.token_store import TokenStore
+from oarpipe.data.transforms import VIEWS, views_of
 from oarpipe.errors import IncompleteData
 from oarpipe.stages.index import index
 from oarpipe.stages.tokenize import tokenize
@@ -88,6 +91,45 @@ def test_the_flipped_view_holds_the_mirror_images_codes(
     tokens = TokenStore.open(out / "tokens.zarr").read()
     assert tokens.views == ["original", "flipped"]
     np.testing.assert_array_equal(tokens.tokens[:, 1], tokens.tokens[:, 0][:, [1, 0, 3, 2]])
+
+
+def test_the_ten_views_hold_the_codes_of_ten_crops(
+    dataset: Path, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(dataset, out, Quadrants(), monkeypatch, views="ten_crop")
+    tokens = TokenStore.open(out / "tokens.zarr").read()
+    assert tokens.views == list(VIEWS["ten_crop"])
+    source = open_images(checked(dataset, "datasets"))
+    assert tokens.tokens.shape == (1797, 10, 4)
+    crops = views_of(source.picture(5), 8, "ten_crop")[..., 0]
+    np.testing.assert_array_equal(
+        tokens.tokens[5], crops.reshape(10, 2, 4, 2, 4).max(axis=(2, 4)).reshape(10, 4)
+    )
+
+
+def test_images_are_decoded_while_the_tokenizer_works(
+    dataset: Path, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoded: list[int] = []
+    ahead: list[int] = []
+    picture = ImageSource.picture
+
+    def counted(self: ImageSource, sample_id: int) -> Image.Image:
+        decoded.append(sample_id)
+        return picture(self, sample_id)
+
+    class Watching(Quadrants):
+        def encode(self, images: UInt8[Tensor, "B 3 H W"]) -> Int[Tensor, "B N"]:
+            begin = time.monotonic()
+            while len(decoded) < min(1797, self.encoded + 3 * 128) and time.monotonic() < begin + 20:
+                time.sleep(0.001)
+            ahead.append(len(decoded) - self.encoded)
+            return super().encode(images)
+
+    monkeypatch.setattr(ImageSource, "picture", counted)
+    run(dataset, out, Watching(), monkeypatch, batch=128, shard=1280)
+    assert ahead[0] == 3 * 128  # this batch and two more, while it was held up; never the whole set
+    assert sorted(decoded) == list(range(1797))
 
 
 def test_a_killed_run_continues_at_the_next_shard_and_ends_the_same(

@@ -50,6 +50,21 @@ def test_images_that_do_not_fit_in_memory_are_loaded_by_the_batch(monkeypatch: p
     assert max(sizes) == 5
 
 
+def test_images_that_differ_from_visit_to_visit_are_never_kept() -> None:
+    asked: list[list[int]] = []
+
+    def at_random(ids: np.ndarray, visits: np.ndarray) -> np.ndarray:
+        asked.append(visits.tolist())
+        return load(ids + visits)
+
+    batches = ImageBatches(load, np.arange(12), batch=5, seed=0, load_visits=at_random)
+    plain = ImageBatches(load, np.arange(12), batch=5, seed=0)
+    assert seen(batches, range(2, 3)) == [
+        i + visit for i, visit in zip(seen(plain, range(2, 3)), range(10, 15), strict=True)
+    ]
+    assert asked == [[10, 11, 12, 13, 14]]
+
+
 def test_no_images_is_an_error_that_names_the_keys() -> None:
     with pytest.raises(BadInput, match=r"no training images; check its `path` and `test_every`"):
         ImageBatches(load, np.arange(0), batch=5, seed=0)

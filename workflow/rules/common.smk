@@ -134,6 +134,19 @@ def threads_of_model(wildcards) -> int:
     return 2 if BOOK.entry("models", wildcards.name).init is None else 1
 
 
+def threads_of_images(table: str):
+    """Threads function: eight decode where there are files to decode; digits lie in memory."""
+
+    def threads(wildcards) -> int:
+        entry = BOOK.entry(table, wildcards.name)
+        dataset = (
+            entry if table == "datasets" else BOOK.entry("datasets", entry.dataset)
+        )
+        return 1 if dataset.kind == "digits" else 8
+
+    return threads
+
+
 def everything_asked_for() -> list[str]:
     """The book's reports; in a book without one, every entry under every seed."""
     if BOOK.tables["reports"]:

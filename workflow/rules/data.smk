@@ -9,6 +9,7 @@ rule index:
         "results/{book}/benchmarks/index/{name}.seed-{seed}.tsv"
     conda:
         "../../envs/cpu.yaml"
+    threads: threads_of_images("datasets")
     resources:
         mem_mb=4000,
         runtime=240,

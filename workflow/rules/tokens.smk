@@ -67,7 +67,7 @@ rule tokenize:
         name=made_by("tokenize", "tokens"),
     conda:
         "../../envs/gpu.yaml"
-    threads: 1
+    threads: threads_of_images("tokens")
     resources:
         gpu=1,
         mem_mb=16000,
