@@ -161,6 +161,24 @@ def test_a_base_is_another_file_and_the_file_wins(tmp_path: Path) -> None:
     assert (book.name, model.train.steps, model.train.batch) == ("child", 8, 16)
 
 
+def test_an_entry_of_the_base_set_to_null_is_left_out(tmp_path: Path) -> None:
+    (tmp_path / "parent.yaml").write_text(TINY.read_text())
+    child = tmp_path / "child.yaml"
+    child.write_text("base: parent.yaml\nreports: {tiny: null}\n")
+    assert not load_book([child]).tables["reports"]
+
+
+def test_an_empty_entry_of_its_own_is_a_mistake(raw: dict[str, Any]) -> None:
+    put(raw, "reports.mine", None)
+    assert "reports.mine: expected a mapping of options" in mistakes(raw)
+
+
+def test_an_evaluation_that_reports_no_choice_may_use_the_split_it_was_made_on(raw: dict[str, Any]) -> None:
+    put(raw, "searches.best.split", "train")
+    put(raw, "evaluations.main.searches", [])
+    assert validate(raw)
+
+
 def test_later_files_and_overrides_win(tmp_path: Path) -> None:
     more = tmp_path / "more.yaml"
     more.write_text("samples: {any_random: {temperature: 0.5, count: 30}}\n")

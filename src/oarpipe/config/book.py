@@ -189,7 +189,15 @@ def _read(file: Path) -> dict[str, Any]:
         raise ConfigError(f"{file}: expected tables of recipes, got a {type(loaded).__name__}")
     raw = {str(key): value for key, value in loaded.items()}
     base = raw.pop("base", None)
-    return raw if base is None else merge(_read(file.parent / str(base)), raw)
+    return raw if base is None else _built_upon(_read(file.parent / str(base)), raw)
+
+
+def _built_upon(base: dict[str, Any], raw: dict[str, Any]) -> dict[str, Any]:
+    """A book over the one it is based on, without the entries that it sets to null."""
+    merged = merge(base, raw)
+    for table in (t for t in TABLES if isinstance(base.get(t), dict) and isinstance(merged[t], dict)):
+        merged[table] = {n: entry for n, entry in merged[table].items() if entry or n not in base[table]}
+    return merged
 
 
 def _override(raw: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:

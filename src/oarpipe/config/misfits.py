@@ -110,10 +110,11 @@ def _data_misfits(book: "Book") -> Iterable[str]:
                     f"has the {orders.split} split's orders"
                 )
     for name, entries in book.tables["searches"].items():
+        evaluation: Any
         for evaluation_name, evaluation in book.tables["evaluations"].items():
-            same = (entries.dataset, entries.split) == (evaluation.dataset, evaluation.split)  # type: ignore[attr-defined]
-            if same:
+            reports_it = evaluation.searches == "all" or name in evaluation.searches
+            if reports_it and (entries.dataset, entries.split) == (evaluation.dataset, evaluation.split):
                 yield (
                     f"searches.{name}: chooses on the {entries.split} split, on which "
-                    f"evaluations.{evaluation_name} reports; choose on another"
+                    f"evaluations.{evaluation_name} reports it; choose on another, or leave it out there"
                 )
