@@ -104,3 +104,24 @@ def test_a_training_step_is_within_three_percent_of_the_counter(adversarial: dic
 
     closed = flops.training_flops(config, 32, with_critic=judge is not None)
     assert closed == pytest.approx(counted(step), rel=0.03)
+
+
+@pytest.mark.parametrize("options", ANATOMIES[:4:3])
+def test_what_a_training_step_keeps_is_about_as_said(options: dict[str, Any]) -> None:
+    config = VQGANConfig.model_validate(
+        {"kind": "vqgan", "dataset": "x", "codebook": 32, "train": {"steps": 1}, **options, "width": 32}
+        | {"blocks": 2}
+    )
+    network = VQGAN(config.anatomy())
+    own = {p.untyped_storage().data_ptr() for p in network.parameters()}
+
+    def kept(images: int) -> int:
+        found: dict[int, torch.Tensor] = {}
+        with torch.autograd.graph.saved_tensors_hooks(
+            lambda t: found.setdefault(t.untyped_storage().data_ptr(), t), lambda t: t
+        ):
+            network(torch.zeros(images, 3, 32, 32))
+        return sum(t.untyped_storage().nbytes() for at, t in found.items() if at not in own)
+
+    told = flops.training_bytes(config, 32, images=3) - flops.training_bytes(config, 32, images=1)
+    assert told == pytest.approx(kept(3) - kept(1), rel=0.2)

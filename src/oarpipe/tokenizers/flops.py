@@ -16,10 +16,15 @@ _MASKGIT = (128, 128, 256, 256, 512)
 
 
 class Layer(NamedTuple):
-    """`weights` applied at each of `places`; `products` are multiplications without weights."""
+    """`weights` applied at each of `places`; `products` are without weights.
+
+    `kept` values stay for the backward: what goes in and, in a residual block, what went into the
+    activation and the norm before it.
+    """
 
     weights: int
     places: int
+    kept: int
     products: int = 0
 
 
@@ -44,11 +49,11 @@ def encoder(anatomy: VQGANAnatomy, resolution: int) -> Iterator[Layer]:
         yield from _level(before, after, anatomy.blocks, side**2, attention=anatomy.attention and is_last)
         if not is_patch and not is_last:
             side //= 2
-            yield _conv(after, after, 3, side**2)
+            yield _conv(after, after, 3, side**2, kept=4 * side**2)
     yield from _middle(anatomy, widths[-1], positions)
     yield _conv(widths[-1], _latent(anatomy), 3, positions)
     yield _conv(_latent(anatomy), anatomy.code_dim, 1, positions)
-    yield Layer(anatomy.codebook * anatomy.code_dim, positions)
+    yield Layer(anatomy.codebook * anatomy.code_dim, positions, anatomy.code_dim * positions)
 
 
 def decoder(anatomy: VQGANAnatomy, resolution: int) -> Iterator[Layer]:
@@ -83,6 +88,25 @@ def training_flops(config: VQGANConfig, resolution: int, *, with_critic: bool) -
     return total
 
 
+def training_bytes(config: VQGANConfig, resolution: int, *, images: int) -> int:
+    """Memory of a step over `images` at once, in float32: weights, gradients, both moments, what is kept.
+
+    VGG16 and the critic look at an image and its copy.
+    """
+    layers = [*encoder(config, resolution), *decoder(config, resolution)]
+    judges = [*perceptual(resolution)] if config.perceptual else []
+    if config.adversarial is not None:
+        judges += critic(config.adversarial, resolution)
+    kept = sum(layer.kept for layer in layers) + 2 * sum(layer.kept for layer in judges)
+    return 4 * (4 * weights([*layers, *judges]) + images * kept)
+
+
+def inference_bytes(layers: Iterable[Layer], *, images: int) -> int:
+    """Memory of a forward of `images`: the weights, and the widest layer's values on both sides."""
+    known = list(layers)
+    return 4 * (weights(known) + 2 * images * max(layer.kept for layer in known))
+
+
 def maskgit_encoder(resolution: int, codebook: int = 1024, code_dim: int = 256) -> Iterator[Layer]:
     """The published MaskGIT-VQGAN's, look-up included; it pools between its levels."""
     yield _conv(3, _MASKGIT[0], 3, resolution**2)
@@ -92,7 +116,7 @@ def maskgit_encoder(resolution: int, codebook: int = 1024, code_dim: int = 256) 
     positions = (resolution // 16) ** 2
     yield from 2 * list(_forgetful(_MASKGIT[-1], _MASKGIT[-1], positions))
     yield _conv(_MASKGIT[-1], code_dim, 1, positions)
-    yield Layer(codebook * code_dim, positions)
+    yield Layer(codebook * code_dim, positions, code_dim * positions)
 
 
 def maskgit_decoder(resolution: int, code_dim: int = 256) -> Iterator[Layer]:
@@ -120,8 +144,8 @@ def critic(config: AdversarialConfig, resolution: int) -> Iterator[Layer]:
     widths = [3, *(config.channels * min(2**i, 8) for i in range(config.layers + 1)), 1]
     side = resolution
     for number, (before, after) in enumerate(pairwise(widths)):
-        side = side // 2 if number < config.layers else side - 1
-        yield _conv(before, after, 4, side**2)
+        seen, side = side, side // 2 if number < config.layers else side - 1
+        yield _conv(before, after, 4, side**2, kept=seen**2)
 
 
 def _latent(anatomy: VQGANAnatomy) -> int:
@@ -129,8 +153,9 @@ def _latent(anatomy: VQGANAnatomy) -> int:
     return anatomy.width if anatomy.stem == "patch" else 2 * anatomy.width
 
 
-def _conv(inputs: int, outputs: int, kernel: int, places: int) -> Layer:
-    return Layer(inputs * outputs * kernel**2, places)
+def _conv(inputs: int, outputs: int, kernel: int, places: int, *, kept: int | None = None) -> Layer:
+    """A convolution that makes the backward keep `kept` values a channel: those that go in, if not given."""
+    return Layer(inputs * outputs * kernel**2, places, inputs * (places if kept is None else kept))
 
 
 def _level(inputs: int, outputs: int, blocks: int, places: int, *, attention: bool) -> Iterator[Layer]:
@@ -151,10 +176,10 @@ def _middle(anatomy: VQGANAnatomy, width: int, places: int) -> Iterator[Layer]:
 
 
 def _residual(inputs: int, outputs: int, places: int) -> Iterator[Layer]:
-    yield _conv(inputs, outputs, 3, places)
-    yield _conv(outputs, outputs, 3, places)
+    yield _conv(inputs, outputs, 3, places, kept=3 * places)
+    yield _conv(outputs, outputs, 3, places, kept=3 * places)
     if inputs != outputs:
-        yield _conv(inputs, outputs, 1, places)
+        yield _conv(inputs, outputs, 1, places, kept=0)
 
 
 def _forgetful(inputs: int, outputs: int, places: int) -> Iterator[Layer]:
@@ -167,4 +192,4 @@ def _forgetful(inputs: int, outputs: int, places: int) -> Iterator[Layer]:
 
 def _attention(channels: int, places: int) -> Layer:
     """Four projections, scores and mixing."""
-    return Layer(4 * channels**2, places, products=2 * channels * places**2)
+    return Layer(4 * channels**2, places, 4 * channels * places, products=2 * channels * places**2)

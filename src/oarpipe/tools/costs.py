@@ -1,0 +1,273 @@
+"""What every entry of a book costs under one seed: arithmetic, disk, memory and jobs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from oarpipe.base.schedules import places_per_step
+from oarpipe.config.datasets import ClassifierConfig
+from oarpipe.config.models import ModelConfig
+from oarpipe.config.orders import FollowConfig, NearConfig, OrdersConfig, PerStepConfig, PolicyConfig
+from oarpipe.config.outputs import EvaluationConfig, InformationConfig
+from oarpipe.config.samples import GuidanceConfig, SamplesConfig, SearchConfig
+from oarpipe.config.tokenizers import TokensConfig, VQGANConfig
+from oarpipe.metrics.flops import (
+    INCEPTION_FLOPS,
+    INCEPTION_OUTPUTS,
+    INCEPTION_PARAMETERS,
+    classifier_flops,
+    classifier_layers,
+)
+from oarpipe.models.flops import ModelSize, forward_flops, training_flops, walk_flops
+from oarpipe.models.memory import training_bytes, walk_bytes
+from oarpipe.tokenizers import flops
+from oarpipe.tools.sizing import Sizing
+
+_FLOAT = 4
+_INDEX_ROW = 120  # bytes of a row of index.parquet: above all the hash and the name
+_MEASURING = 2_000_000_000  # bytes of Inception with the 256 images it looks at together
+_ORDER_ROW = 24  # bytes of a row of orders.parquet, beside the order and its scores
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Of one entry: FLOP, and bytes. `memory` is a job's on its GPU, None where it needs none.
+
+    `jobs` may run side by side; where their results are merged, that is one job more, `merge`.
+    """
+
+    verb: str
+    flop: int = 0
+    precision: str = "float32"
+    disk: int = 0
+    memory: int | None = None
+    jobs: int = 1
+    merge: str | None = None
+
+
+class Costing:
+    """`of(table, name)` for the entries of one book; extraction and generation are cut into `shards` jobs."""
+
+    def __init__(self, sizing: Sizing, shards: int) -> None:
+        self.sizing, self.shards = sizing, shards
+
+    def of(self, table: str, name: str) -> Cost:
+        """What an entry costs."""
+        entry: Any = self.sizing.book.entry(table, name)
+        costed = {
+            "datasets": self._datasets,
+            "features": self._features,
+            "tokenizers": self._tokenizers,
+            "tokens": self._tokens,
+            "models": self._models,
+            "orders": self._orders,
+            "samples": self._samples,
+            "searches": self._searches,
+            "evaluations": self._evaluations,
+            "information": self._information,
+            "reports": self._reports,
+        }
+        return costed[table](name, entry)
+
+    def _datasets(self, name: str, entry: Any) -> Cost:
+        return Cost("index", disk=_INDEX_ROW * self.sizing.count(name, "all"))
+
+    def _features(self, name: str, entry: Any) -> Cost:
+        if not isinstance(entry, ClassifierConfig):
+            return Cost("train_features", disk=_FLOAT * INCEPTION_PARAMETERS)
+        sizes = self._classifier(entry)
+        weights = sum(weights for weights, _ in classifier_layers(*sizes))
+        images = 3 * entry.train.steps * entry.train.batch + self.sizing.count(entry.dataset, "test")
+        return Cost(
+            "train_features",
+            flop=images * classifier_flops(*sizes),
+            precision=entry.train.precision,
+            disk=_FLOAT * weights,
+            memory=4 * _FLOAT * weights,
+        )
+
+    def _tokenizers(self, name: str, entry: Any) -> Cost:
+        size = self.sizing.tokenizer(name)
+        disk = _FLOAT * flops.weights([*size.encode(256), *size.decode(256)])
+        if not isinstance(entry, VQGANConfig):
+            return Cost("import_tokenizer", disk=disk)
+        resolution, train = self.sizing.resolution(entry.dataset), entry.train
+        start = entry.adversarial.start if entry.adversarial else train.steps
+        alone = min(start, train.steps)
+        images = train.batch * (
+            alone * flops.training_flops(entry, resolution, with_critic=False)
+            + (train.steps - alone) * flops.training_flops(entry, resolution, with_critic=True)
+        )
+        judged = flops.flops([*size.encode(resolution), *size.decode(resolution)])
+        return Cost(
+            "train_tokenizer",
+            flop=images + judged * self.sizing.count(entry.dataset, "test"),
+            precision=train.precision,
+            disk=disk,
+            memory=flops.training_bytes(entry, resolution, images=train.microbatch or train.batch),
+        )
+
+    def _tokens(self, name: str, entry: Any) -> Cost:
+        tokens = self.sizing.tokens(name)
+        code = 2 if tokens.codebook <= 65535 else 4
+        views = tokens.views * sum(tokens.images.values())
+        disk = views * tokens.positions * code
+        if not isinstance(entry, TokensConfig):
+            return Cost("import_tokens", disk=disk)
+        encoder = self.sizing.tokenizer(entry.tokenizer).encode(tokens.resolution)
+        memory = flops.inference_bytes(encoder, images=entry.batch)
+        return Cost("tokenize", flop=views * flops.flops(encoder), disk=disk, memory=memory)
+
+    def _models(self, name: str, entry: Any) -> Cost:
+        size, classes = self.sizing.model(name)
+        disk = _FLOAT * size.parameters(classes)
+        if not isinstance(entry, ModelConfig):
+            return Cost("import_model", disk=disk)
+        train = entry.train
+        looks = train.steps // train.validate_every if train.validate_every else 0
+        validation = looks * self.sizing.tokens(entry.tokens).images["test"] * forward_flops(size)
+        memory = training_bytes(
+            size,
+            classes,
+            samples=train.microbatch or train.batch,
+            precision=train.precision,
+            average=train.ema is not None,
+        )
+        flop = train.steps * train.batch * training_flops(size) + validation
+        return Cost(entry.verb, flop=flop, precision=train.precision, disk=disk, memory=memory)
+
+    def _orders(self, name: str, entry: OrdersConfig) -> Cost:
+        (size, classes), tokens = self.sizing.model(entry.model), self.sizing.tokens(entry.tokens)
+        images = sum(tokens.images.values()) if entry.split == "all" else tokens.images[entry.split]
+        rows = tokens.views * images
+        return Cost(
+            "extract",
+            flop=rows * walk_cost(size, entry.policy),
+            disk=rows * (tokens.positions * (2 + _FLOAT) + _ORDER_ROW),
+            memory=walk_bytes(size, classes, samples=entry.batch, queries=max(_asked(size, entry.policy))),
+            jobs=self.shards,
+            merge="merge_orders",
+        )
+
+    def _samples(self, name: str, entry: SamplesConfig) -> Cost:
+        size, _ = self.sizing.model(entry.model)
+        return Cost(
+            "generate",
+            flop=entry.count * (self._image(name) + walk_cost(size, entry.policy, entry.guidance)),
+            disk=entry.count * self._sample_bytes(name),
+            memory=self._walk_memory(entry, is_guided=entry.guidance.scale != 1.0),
+            jobs=self.shards,
+            merge="merge_samples",
+        )
+
+    def _searches(self, name: str, entry: SearchConfig) -> Cost:
+        """Every cell of the grid for every arm, and the arm in full at the dearest setting."""
+        flop = disk = memory = 0
+        measure, _ = self._measuring(entry.features)
+        for arm in entry.samples:
+            config: Any = self.sizing.book.entry("samples", arm)
+            size, _ = self.sizing.model(config.model)
+            drawn = [
+                walk_cost(size, config.policy, config.guidance.model_copy(update={"scale": scale}))
+                + self._image(arm)
+                for scale in entry.guidances
+            ]
+            cells = entry.count * len(entry.temperatures) * sum(each + measure for each in drawn)
+            reference = measure * self.sizing.count(entry.dataset, entry.split)
+            flop += cells + reference + config.count * max(drawn)
+            disk += config.count * self._sample_bytes(arm)
+            is_guided = any(scale != 1.0 for scale in entry.guidances)
+            memory = max(memory, self._walk_memory(config, is_guided=is_guided))
+        return Cost("search", flop=flop, disk=disk, memory=memory, jobs=len(entry.samples))
+
+    def _evaluations(self, name: str, entry: EvaluationConfig) -> Cost:
+        """Features of all sets, of the reference and of the other split."""
+        measure, outputs = self._measuring(entry.features)
+        book = self.sizing.book
+        arms: list[str] = [arm for _, arm in book.ingredients("evaluations", name).get("samples", [])]
+        for _, search in book.ingredients("evaluations", name).get("searches", []):
+            found: Any = book.entry("searches", search)
+            arms += found.samples
+        sets: list[Any] = [book.entry("samples", arm) for arm in arms]
+        images = sum(each.count for each in sets) + self.sizing.count(entry.dataset, "all")
+        return Cost(
+            "features",
+            flop=images * measure,
+            disk=images * outputs * _FLOAT,
+            memory=_MEASURING,
+            merge="evaluate",
+        )
+
+    def _information(self, name: str, entry: InformationConfig) -> Cost:
+        tokens = self.sizing.tokens(entry.tokens)
+        rows = sum(tokens.images.values()) if entry.split == "all" else tokens.images[entry.split]
+        flop = memory = 0
+        for _, model in self.sizing.book.ingredients("information", name)["models"]:
+            size, classes = self.sizing.model(model)
+            flop += rows * len(entry.orders) * forward_flops(size)
+            memory = max(memory, walk_bytes(size, classes, samples=entry.batch, queries=size.positions))
+        return Cost("information", flop=flop, memory=memory)
+
+    def _reports(self, name: str, entry: Any) -> Cost:
+        return Cost("report")
+
+    def _classifier(self, entry: ClassifierConfig) -> tuple[int, int, int, int]:
+        """Resolution, channels, dimensions and classes."""
+        resolution, classes = self.sizing.resolution(entry.dataset), self.sizing.classes(entry.dataset)
+        return resolution, entry.channels, entry.dimensions, classes
+
+    def _measuring(self, features: str) -> tuple[int, int]:
+        """What measuring an image costs, and how many numbers it gives."""
+        entry: Any = self.sizing.book.entry("features", features)
+        if isinstance(entry, ClassifierConfig):
+            sizes = self._classifier(entry)
+            return classifier_flops(*sizes), entry.dimensions + sizes[-1]
+        return INCEPTION_FLOPS, INCEPTION_OUTPUTS
+
+    def _image(self, samples: str) -> int:
+        """Decoding the codes of one sample."""
+        tokenizer, tokens = self._origin(samples)
+        return flops.flops(self.sizing.tokenizer(tokenizer).decode(self.sizing.tokens(tokens).resolution))
+
+    def _sample_bytes(self, samples: str) -> int:
+        """A row of samples.zarr before compression: the image; codes, order and score of every position."""
+        tokens = self.sizing.tokens(self._origin(samples)[1])
+        return 3 * tokens.resolution**2 + tokens.positions * (4 + 2 + _FLOAT)
+
+    def _walk_memory(self, entry: SamplesConfig, *, is_guided: bool) -> int:
+        size, classes = self.sizing.model(entry.model)
+        queries = max(_asked(size, entry.policy))
+        branches = 2 if is_guided else 1
+        return walk_bytes(size, classes, samples=entry.batch, queries=queries, branches=branches)
+
+    def _origin(self, samples: str) -> tuple[str, str]:
+        """The tokenizer and the tokens behind a sample set."""
+        book = self.sizing.book
+        config: Any = book.entry("samples", samples)
+        model: Any = book.entry("models", config.model)
+        return book.tokenizer_of(samples), model.tokens
+
+
+@lru_cache(maxsize=1024)
+def walk_cost(size: ModelSize, policy: PolicyConfig, guidance: GuidanceConfig | None = None) -> int:
+    """One sample's walk; guidance adds a second one, asked about the chosen places or about all."""
+    asked, filled = _asked(size, policy), _filled(size, policy)
+    cost = walk_flops(size, asked, filled)
+    if guidance is not None and guidance.scale != 1.0:
+        cost += walk_flops(size, asked if guidance.places == "guided" else filled, filled)
+    return cost
+
+
+def _filled(size: ModelSize, policy: PolicyConfig) -> Sequence[int]:
+    """How many places each step fills."""
+    per_step = PerStepConfig() if isinstance(policy, NearConfig) else policy.per_step
+    return places_per_step(per_step, size.positions)
+
+
+def _asked(size: ModelSize, policy: PolicyConfig) -> Sequence[int]:
+    """How many places each step asks about: those of the order, or all that are open."""
+    filled = _filled(size, policy)
+    if isinstance(policy, FollowConfig):
+        return filled
+    return [size.positions - sum(filled[:step]) for step in range(len(filled))]
