@@ -16,10 +16,12 @@ import yaml
 from oarpipe.base.files import checked, sha256
 from oarpipe.base.log import read_metrics
 from oarpipe.cli import main
+from oarpipe.config.datasets import FolderConfig
 from oarpipe.config.recipe import Recipe
 from oarpipe.data.sharded import ShardedStore
 from oarpipe.training import loop
 from oarpipe.training.checkpoints import Checkpoints
+from tests.data.sources.pictures import paint_all
 from tests.stages.ingredients import (
     SQUARE,
     model_recipe,
@@ -140,6 +142,34 @@ def test_a_mistake_in_a_recipe_file_is_told_with_its_key_and_nothing_is_made(
     assert says in told
     assert not (tmp_path / "samples").exists()
     assert main(words("generate", samples_recipe(count=4), **given)) == 0
+
+
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        (
+            lambda f: (f / "cat" / "1.png").write_bytes(b"cut"),
+            "1 of 3 images are unusable, such as cat/1.png: not a",
+        ),
+        (lambda f: shutil.copytree(f / "cat", f / "Cat"), "classes 'Cat' and 'cat' differ only by case"),
+        (lambda f: (f / "bee").mkdir(), "bee: no images, but every folder here is a class"),
+        (lambda f: f.rename(f.with_name("moved")), "no such folder; set the dataset's `path`"),
+    ],
+)
+def test_images_that_cannot_be_used_are_told_and_mended_ones_are_indexed(
+    refused: Refused, tmp_path: Path, spoil: Callable[[Path], Any], says: str
+) -> None:
+    folder, kept, out = tmp_path / "pictures", tmp_path / "kept", tmp_path / "out"
+    paint_all(folder, {"cat/1.png": 10, "cat/2.png": 20, "dog/1.png": 30})
+    shutil.copytree(folder, kept)
+    recipe = Recipe("datasets", "pictures", 0, FolderConfig(kind="folder", path=str(folder), resolution=8))
+    spoil(folder)
+    assert says in refused(words("index", recipe, out=out))
+    assert [file.name for file in half_written(out)] in ([], ["rejected.parquet"])
+    shutil.rmtree(folder, ignore_errors=True)
+    kept.rename(folder)
+    assert main(words("index", recipe, out=out)) == 0
+    checked(out, "datasets")
 
 
 @pytest.mark.parametrize("verb", ["train", "distill"])

@@ -1,9 +1,11 @@
 """Images come by sample id, decoded ahead; what is missing or has changed is named."""
 
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from oarpipe.base.files import checked
 from oarpipe.config.datasets import DigitsConfig, FolderConfig
@@ -75,3 +77,25 @@ def test_an_image_that_changed_or_went_is_named(folder: Path, tmp_path: Path) ->
     (folder / "ant" / "1.png").unlink()
     with pytest.raises(IncompleteData, match=r"ant/1\.png: cannot be read \(No such file"):
         source.load(np.array([1]))
+
+
+def photograph(rng: np.random.Generator) -> Image.Image:
+    """500x375 pixels with the spectrum of photographs; at quality 90 as large a file as ImageNet's."""
+    spectrum = np.fft.rfft2(rng.standard_normal((375, 500, 3)), axes=(0, 1))
+    frequency = np.hypot(np.fft.fftfreq(375)[:, None], np.fft.rfftfreq(500)[None]) + 1 / 500
+    pixels = np.fft.irfft2(spectrum / frequency[..., None], s=(375, 500), axes=(0, 1))
+    return Image.fromarray(np.clip(128 + 50 * pixels / pixels.std(), 0, 255).astype(np.uint8))
+
+
+def test_a_core_reads_and_crops_photographs_by_the_hundred_a_second(tmp_path: Path) -> None:
+    """About 200 a second where we measured (docs/benchmarks.md); a tenth of that is a mistake of ours."""
+    rng = np.random.default_rng(0)
+    folder = tmp_path / "pictures"
+    (folder / "a").mkdir(parents=True)
+    for i in range(10):
+        photograph(rng).save(folder / "a" / f"{i}.jpg", quality=90)
+    source = opened(FolderConfig(kind="folder", path=str(folder), resolution=256), tmp_path / "out")
+    begin = time.process_time()
+    views = list(source.stream(np.arange(10), "adm"))
+    assert 10 / (time.process_time() - begin) > 20
+    assert views[0].shape == (2, 256, 256, 3)

@@ -111,7 +111,9 @@ def test_ten_crops_lie_where_torchvision_says() -> None:
             img[top : top + size, left : left + size],
         ]
 
-    np.testing.assert_array_equal(ten_crop(image, size), np.stack(five(image) + five(np.fliplr(image))))
+    np.testing.assert_array_equal(
+        ten_crop(Image.fromarray(image), size), np.stack(five(image) + five(np.fliplr(image)))
+    )
 
 
 def test_llamagens_ten_views_are_of_a_centre_crop_a_tenth_larger() -> None:

@@ -16,8 +16,7 @@ from oarpipe.data.index import ImageIndex
 from oarpipe.data.indexing import read_captions
 from oarpipe.errors import BadInput
 from oarpipe.stages.index import index
-from tests.data.sources.pictures import paint, paint_all
-from tests.data.sources.test_tar import class_tars
+from tests.data.sources.pictures import class_tars, paint, paint_all
 
 
 def recipe(kind: str = "folder", **options: Any) -> Recipe[DatasetConfig]:

@@ -36,23 +36,22 @@ def centre_crop(image: Image.Image, size: int) -> Image.Image:
 def views_of(image: Image.Image, size: int, views: Views) -> UInt8[np.ndarray, "A size size 3"]:
     """The views that VIEWS names, in its order."""
     if views == "ten_crop":
-        return ten_crop(np.asarray(centre_crop(image, int(size * TEN_CROP_MARGIN))), size)
-    centre = np.asarray(centre_crop(image, size))
-    return np.stack([centre, centre[:, ::-1]] if views == "adm" else [centre])
+        return ten_crop(centre_crop(image, int(size * TEN_CROP_MARGIN)), size)
+    centre = centre_crop(image, size)
+    shown = [centre, _mirrored(centre)] if views == "adm" else [centre]
+    return np.stack([np.asarray(each) for each in shown])
 
 
-def ten_crop(image: UInt8[np.ndarray, "H W 3"], size: int) -> UInt8[np.ndarray, "10 size size 3"]:
+def ten_crop(image: Image.Image, size: int) -> UInt8[np.ndarray, "10 size size 3"]:
     """torchvision's TenCrop: four corners and centre, then the same of the mirror image."""
-    height, width = image.shape[:2]
-    bottom, right = height - size, width - size
+    bottom, right = image.height - size, image.width - size
     corners = [(0, 0), (0, right), (bottom, 0), (bottom, right), (round(bottom / 2), round(right / 2))]
-    return np.stack(
-        [
-            side[top : top + size, left : left + size]
-            for side in (image, image[:, ::-1])
-            for top, left in corners
-        ]
-    )
+    sides = (np.asarray(image), np.asarray(_mirrored(image)))
+    return np.stack([a[top : top + size, left : left + size] for a in sides for top, left in corners])
+
+
+def _mirrored(image: Image.Image) -> Image.Image:
+    return image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)  # four times as fast as a flipped array
 
 
 def random_crop(image: Image.Image, size: int, draws: Sequence[float]) -> UInt8[np.ndarray, "size size 3"]:

@@ -1,6 +1,7 @@
 """Small pictures for tests of datasets, each of one colour that tells it apart."""
 
 import io
+import tarfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -43,3 +44,23 @@ def opened(config: DatasetConfig) -> ImageSource:
 def reds(source: ImageSource) -> list[int]:
     """The red value of every image, in the order of the index."""
     return source.load(np.arange(len(source.index)))[:, 3, 3, 0].tolist()
+
+
+def tar(members: Mapping[str, bytes], form: int = tarfile.GNU_FORMAT) -> bytes:
+    """A tar of these members."""
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w", format=form) as archive:
+        for name, content in members.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+    return stream.getvalue()
+
+
+def class_tars(values: Mapping[str, int]) -> dict[str, bytes]:
+    """A tar a class of such images as JPEG, by name; the values are by class/name."""
+    images: dict[str, dict[str, bytes]] = {}
+    for path, value in values.items():
+        name, file = path.split("/")
+        images.setdefault(f"{name}.tar", {})[file] = encoded(value, "JPEG")
+    return {name: tar(members) for name, members in images.items()}

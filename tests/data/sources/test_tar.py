@@ -2,7 +2,6 @@
 
 import io
 import tarfile
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ import pytest
 from oarpipe.config.datasets import FolderConfig, TarConfig
 from oarpipe.data.sources.tar import TarSource
 from oarpipe.errors import BadInput
-from tests.data.sources.pictures import encoded, opened, paint_all, reds
+from tests.data.sources.pictures import class_tars, encoded, opened, paint_all, reds, tar
 
 VALUES = {
     "n02/n02_10.JPEG": 10,
@@ -23,28 +22,10 @@ VALUES = {
 }
 
 
-def tar(members: Mapping[str, bytes], form: int = tarfile.GNU_FORMAT) -> bytes:
-    stream = io.BytesIO()
-    with tarfile.open(fileobj=stream, mode="w", format=form) as archive:
-        for name, content in members.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(content)
-            archive.addfile(info, io.BytesIO(content))
-    return stream.getvalue()
-
-
-def class_tars(values: Mapping[str, int] = VALUES) -> dict[str, bytes]:
-    images: dict[str, dict[str, bytes]] = {}
-    for path, value in values.items():
-        name, file = path.split("/")
-        images.setdefault(f"{name}.tar", {})[file] = encoded(value, "JPEG")
-    return {name: tar(members) for name, members in images.items()}
-
-
 @pytest.fixture
 def outer(tmp_path: Path) -> Path:
     """One tar of class tars, classes and members out of order."""
-    (tmp_path / "train.tar").write_bytes(tar(class_tars()))
+    (tmp_path / "train.tar").write_bytes(tar(class_tars(VALUES)))
     return tmp_path / "train.tar"
 
 
@@ -65,7 +46,7 @@ def test_a_tar_of_class_tars_gives_what_the_folders_would(outer: Path, tmp_path:
 
 def test_a_folder_of_class_tars_does_as_well(outer: Path, tmp_path: Path) -> None:
     (tmp_path / "tars").mkdir()
-    for name, content in class_tars().items():
+    for name, content in class_tars(VALUES).items():
         (tmp_path / "tars" / name).write_bytes(content)
     (tmp_path / "tars" / "urls.txt").write_text("not a tar")
     there, here = opened(config(outer)), opened(config(tmp_path / "tars"))
@@ -144,7 +125,7 @@ def test_labels_that_do_not_match_the_test_images_are_refused(
 
 
 def test_a_tar_cut_anywhere_is_refused_never_read_in_part(outer: Path, tmp_path: Path) -> None:
-    whole = tar(class_tars())
+    whole = tar(class_tars(VALUES))
     used = len(whole.rstrip(b"\x00"))
     cut = tmp_path / "cut.tar"
     for end in range(0, used, 512):
