@@ -11,6 +11,7 @@ from torch import Tensor
 from oarpipe.base.grid import Grid
 from oarpipe.config.orders import FollowConfig, NearConfig, PerStepConfig, RandomConfig, Visibility
 from oarpipe.config.samples import GuidanceConfig, SamplesConfig
+from oarpipe.decoding import emissions
 from oarpipe.decoding.guidance import Guided
 from oarpipe.decoding.policies import Follow, Greedy, Near, Truth, entropy, margin, max_prob
 from oarpipe.decoding.position_tokens import PositionTokensDecoder
@@ -88,6 +89,27 @@ def test_the_cached_decoder_equals_the_oracle(
     assert torch.equal(fast.tokens, slow.tokens)
     assert (fast.score - slow.score).abs().max() < 1e-10
     assert (fast.log_prob - slow.log_prob).abs().max() < 1e-10
+
+
+@pytest.mark.parametrize("policy", ["greedy", "top-k", "near"])
+@pytest.mark.parametrize("guidance", GUIDANCES)
+def test_logits_made_a_column_at_a_time_are_the_same(
+    tiny_model: Callable[..., PositionTokens], policy: str, guidance: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = tiny_model(grid=GRID).double()
+
+    def run() -> Walk:
+        return walk(
+            PositionTokensDecoder, model, POLICIES[policy](), REVEALS["sampler"](), GUIDANCES[guidance]
+        )
+
+    at_once = run()
+    monkeypatch.setattr(emissions, "CPU_CHUNK", 1)
+    in_turn = run()
+    assert torch.equal(at_once.order, in_turn.order)
+    assert torch.equal(at_once.tokens, in_turn.tokens)
+    assert (at_once.score - in_turn.score).abs().max() < 1e-12
+    assert (at_once.log_prob - in_turn.log_prob).abs().max() < 1e-12
 
 
 @pytest.mark.parametrize("policy", POLICIES)

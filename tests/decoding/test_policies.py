@@ -5,8 +5,8 @@ import torch
 
 from oarpipe.base.grid import Grid
 from oarpipe.config.orders import NearConfig, PerStepConfig
+from oarpipe.decoding.emissions import Categorical
 from oarpipe.decoding.policies import Greedy, Near, Truth, entropy, margin, max_prob
-from oarpipe.decoding.position_tokens import Categorical
 from oarpipe.decoding.protocol import View
 
 GRID = Grid(2, 3)

@@ -1,5 +1,6 @@
 """Classifier-free guidance as a wrapper around two decoders."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -12,14 +13,23 @@ from oarpipe.decoding.protocol import Decoder, Emission
 
 @dataclass(frozen=True)
 class GuidedEmission:
-    """Places by `logits`; codes by null + scale x (conditional - null)."""
+    """Codes by null + scale x (conditional - null); places too, if the null branch was `asked` about all."""
 
-    logits: Float[Tensor, "B M V"]
     conditional: Emission
     unconditional: Decoder
-    asked: Emission | None  # the unconditional answers, where all candidates were asked about
+    asked: Emission | None
     candidates: Int[Tensor, "B M"]
     scale: float
+
+    def chunks(self) -> Iterator[tuple[slice, Float[Tensor, "B m V"]]]:
+        """Logits of the conditional branch, or guided ones."""
+        if self.asked is None:
+            yield from self.conditional.chunks()
+            return
+        for (part, conditional), (_, null) in zip(
+            self.conditional.chunks(), self.asked.chunks(), strict=True
+        ):
+            yield part, null + self.scale * (conditional - null)
 
     def at(self, columns: Int[Tensor, "B K"]) -> Float[Tensor, "B K V"]:
         """Guided logits; the unconditional branch is asked here, and only about the chosen places."""
@@ -48,11 +58,8 @@ class Guided:
         if self.config.schedule == "linear":
             scale = 1.0 + (scale - 1.0) * self.filled / self.positions
         emission = self.conditional.propose(candidates)
-        asked, logits = None, emission.logits
-        if self.config.places == "guided":
-            asked = self.unconditional.propose(candidates)
-            logits = asked.logits + scale * (emission.logits - asked.logits)
-        return GuidedEmission(logits, emission, self.unconditional, asked, candidates, scale)
+        asked = self.unconditional.propose(candidates) if self.config.places == "guided" else None
+        return GuidedEmission(emission, self.unconditional, asked, candidates, scale)
 
     def commit(self, positions: Int[Tensor, "B K"], tokens: Int[Tensor, "B K"]) -> None:
         """Both branches see what appeared."""

@@ -5,7 +5,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from oarpipe.decoding.cache import Cache
-from oarpipe.decoding.position_tokens import Categorical
+from oarpipe.decoding.emissions import Categorical
 from oarpipe.errors import BadInput
 from oarpipe.models.next_token import RASTER_ONLY, NextToken
 

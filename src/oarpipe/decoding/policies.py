@@ -68,7 +68,7 @@ class Follow:
     ) -> tuple[Int[Tensor, "B K"], Float[Tensor, "B K"]]:
         """All of them."""
         columns = torch.arange(candidates.shape[1], device=candidates.device).expand_as(candidates)
-        return columns, self.score(emission.logits, candidates)
+        return columns, _scores(self.score, emission, candidates)
 
 
 class Greedy:
@@ -86,7 +86,7 @@ class Greedy:
         self, view: View, candidates: Int[Tensor, "B C"], emission: Emission
     ) -> tuple[Int[Tensor, "B K"], Float[Tensor, "B K"]]:
         """The best by score, best first."""
-        return _best(self.score(emission.logits, candidates), self.counts[view.filled])
+        return _best(_scores(self.score, emission, candidates), self.counts[view.filled])
 
 
 class Near:
@@ -104,7 +104,7 @@ class Near:
         self, view: View, candidates: Int[Tensor, "B C"], emission: Emission
     ) -> tuple[Int[Tensor, "B K"], Float[Tensor, "B K"]]:
         """The best priced place; the score returned is the unpriced one."""
-        score = self.score(emission.logits, candidates)
+        score = _scores(self.score, emission, candidates)
         if view.last is None:
             return _best(score, 1)
         distance = view.grid.distance(candidates, view.last[:, None].expand_as(candidates))
@@ -130,6 +130,11 @@ def build_policy(
     if isinstance(config, GreedyConfig):
         return Greedy(score, config.per_step, grid.positions)
     return Near(score, config, grid)
+
+
+def _scores(score: Score, emission: Emission, candidates: Tensor) -> Tensor:
+    """The scores of all candidates."""
+    return torch.cat([score(logits, candidates[:, part]) for part, logits in emission.chunks()], dim=1)
 
 
 def _counts(per_step: PerStepConfig, positions: int) -> dict[int, int]:

@@ -1,25 +1,13 @@
 """The cached decoder of the position-token model: one pass a step for any number of candidates."""
 
-from dataclasses import dataclass
-
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Int
 from torch import Tensor, nn
 
 from oarpipe.config.orders import Visibility
 from oarpipe.decoding.cache import Cache
+from oarpipe.decoding.emissions import Answers
 from oarpipe.models.position_tokens import PositionTokens
-
-
-@dataclass(frozen=True)
-class Categorical:
-    """Distributions over the codebook at the positions asked about."""
-
-    logits: Float[Tensor, "B M V"]
-
-    def at(self, columns: Int[Tensor, "B K"]) -> Float[Tensor, "B K V"]:
-        """The rows of the chosen columns."""
-        return self.logits.gather(1, columns[..., None].expand(-1, -1, self.logits.shape[-1]))
 
 
 class PositionTokensDecoder:
@@ -44,7 +32,7 @@ class PositionTokensDecoder:
         self.every_projection = model.first_projection(self.every_query, model.rotation(every_position))
         self.candidates: Tensor | None = None
 
-    def propose(self, candidates: Int[Tensor, "B M"]) -> Categorical:
+    def propose(self, candidates: Int[Tensor, "B M"]) -> Answers:
         """Distributions at the candidates, given everything committed."""
         pending = self.pending.shape[1]
         turns = self.model.rotary[torch.cat([self.places, candidates + 1], dim=1)].unsqueeze(2)
@@ -56,7 +44,7 @@ class PositionTokensDecoder:
         answers = self.model.trunk(x, turns, self.cache.attend, keep=slice(pending, None), first=first)
         self.cache.end()
         self.candidates = candidates
-        return Categorical(self.model.head(answers))
+        return Answers(answers, self.model.head, self.model.codebook)
 
     def commit(self, positions: Int[Tensor, "B K"], tokens: Int[Tensor, "B K"]) -> None:
         """Fills positions that were among the last candidates; a pass must lie between two commits."""

@@ -1,5 +1,6 @@
 """What the walk is made of: a decoder knows, a policy goes, a reveal tells, a walk remembers."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -13,13 +14,12 @@ from oarpipe.base.grid import Grid
 class Emission(Protocol):
     """What may appear at the M positions a decoder was asked about."""
 
-    @property
-    def logits(self) -> Float[Tensor, "B M V"]:
-        """By which places are chosen: float32 or wider, temperature 1, unfiltered."""
+    def chunks(self) -> Iterator[tuple[slice, Float[Tensor, "B m V"]]]:
+        """By which places are chosen: float32 or wider, temperature 1, unfiltered; some columns at a time."""
         ...
 
     def at(self, columns: Int[Tensor, "B K"]) -> Float[Tensor, "B K V"]:
-        """By which codes are drawn at the chosen columns (guidance may differ from `logits`)."""
+        """By which codes are drawn at the chosen columns (guidance may differ from `chunks`)."""
         ...
 
 

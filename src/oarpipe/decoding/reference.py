@@ -5,7 +5,7 @@ from jaxtyping import Int
 from torch import Tensor, nn
 
 from oarpipe.config.orders import Visibility
-from oarpipe.decoding.position_tokens import Categorical
+from oarpipe.decoding.emissions import Categorical
 from oarpipe.models.position_tokens import PositionTokens
 from oarpipe.models.token_model import TokenModel
 
