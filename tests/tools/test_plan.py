@@ -14,6 +14,7 @@ from oarpipe.cli import main
 from oarpipe.config.tables import TABLES
 from oarpipe.tools.gpus import GPUS
 from oarpipe.tools.plan import GPUName
+from tests.test_floors import HEAVY, modules_after
 
 ROOT = Path(__file__).parents[2]
 TRAIN = 1_281_167
@@ -229,3 +230,14 @@ def test_a_wrong_word_is_told(words: list[str], says: str, capsys: pytest.Captur
 
 def test_every_gpu_can_be_asked_for() -> None:
     assert set(get_args(GPUName)) == set(GPUS)
+
+
+def test_a_plan_loads_nothing_heavy() -> None:
+    book = str(ROOT / "config/config.yaml")
+    statement = f"import oarpipe.cli; oarpipe.cli.main(['plan', {book!r}, '--gpu', 'h100', '--json'])"
+    assert (
+        not modules_after(
+            f"import os, sys; sys.stdout = open(os.devnull, 'w'); {statement}; sys.stdout = sys.__stdout__"
+        )
+        & HEAVY
+    )
