@@ -131,7 +131,10 @@ def test_a_file_cut_anywhere_is_refused_or_whole(form: str) -> None:
             assert "not a readable image" in str(error)  # noqa: PT017
 
 
-@pytest.mark.parametrize("content", [b"", b"no picture at all", b"\xff\xd8\xff\xe0", bytes(1000)])
+POSTSCRIPT = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n"
+
+
+@pytest.mark.parametrize("content", [b"", b"no picture at all", b"\xff\xd8\xff\xe0", bytes(1000), POSTSCRIPT])
 def test_what_is_no_image_is_told(content: bytes) -> None:
     with pytest.raises(BadInput, match="not a readable image"):
         decode(content)

@@ -13,7 +13,6 @@ from oarpipe.base.files import checked
 from oarpipe.config.datasets import DatasetConfig, DigitsConfig
 from oarpipe.config.recipe import Recipe
 from oarpipe.data.index import ImageIndex
-from oarpipe.data.indexing import read_captions
 from oarpipe.errors import BadInput
 from oarpipe.stages.index import index
 from tests.data.sources.pictures import class_tars, paint, paint_all
@@ -162,7 +161,9 @@ def test_captions_are_kept_beside_the_index(folder: Path, tmp_path: Path) -> Non
     table = pq.read_table(out / "captions.parquet")
     assert [str(field.type) for field in table.schema] == ["int64", "int16", "string"]
     paths = ImageIndex.read(out / "index.parquet").path
-    assert read_captions(out / "captions.parquet") == {
-        i: [f"{Path(path).name} here", "and more"] for i, path in enumerate(paths)
-    }
+    assert table.to_pylist() == [
+        {"sample_id": i, "caption": n, "text": text}
+        for i, path in enumerate(paths)
+        for n, text in enumerate([f"{Path(path).name} here", "and more"])
+    ]
     assert len(paths) == 5

@@ -33,6 +33,12 @@ class _ImagesConfig(Strict):
         0.0, ge=0, lt=1, description="share of unusable images up to which the stage goes on without them"
     )
 
+    @model_validator(mode="after")
+    def _labels_have_images(self) -> "_ImagesConfig":
+        if getattr(self, "test_labels", None) and not getattr(self, "test_path", None):
+            raise ValueError("test_labels: of which images? name them by test_path")
+        return self
+
 
 class FolderConfig(_ImagesConfig):
     """Images in one folder a class; the class is the folder's name, classes are sorted by name."""
@@ -61,7 +67,9 @@ class ListConfig(_ImagesConfig):
     """A file that lists images: path, label (a name or a number) and, if wanted, split, one image a line."""
 
     kind: Literal["list"]
-    path: str = Field(description="CSV, tab-separated or `path label` text; a header line may name columns")
+    path: str = Field(
+        description="CSV, tab-separated or `path label` lines; a header `path,label,split` may be there"
+    )
     test_path: str | None = Field(None, description="such a list of test images; null: see `test_every`")
     images: str | None = Field(
         None, description="folder that the paths are relative to; null: that of the list"

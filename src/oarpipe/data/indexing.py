@@ -82,15 +82,6 @@ def examine(source: Source) -> Examined:
     return Examined(index, captions, rejected, listing.ignored)
 
 
-def read_captions(file: Path) -> dict[int, list[str]]:
-    """The captions of every sample, in their order, from `captions.parquet`."""
-    table = pq.read_table(file).sort_by([("sample_id", "ascending"), ("caption", "ascending")])
-    found: dict[int, list[str]] = {}
-    for sample, text in zip(table["sample_id"].to_pylist(), table["text"].to_pylist(), strict=True):
-        found.setdefault(sample, []).append(text)
-    return found
-
-
 def _look_at(source: Source, listing: Listing, row: int) -> tuple[str | None, str]:
     """The hash of an image that can be decoded, or none and the reason."""
     place = listing.place(row)

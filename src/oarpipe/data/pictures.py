@@ -8,6 +8,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from oarpipe.errors import BadInput
 
+FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")  # no others: some of Pillow's run programs
 MAX_PIXELS = 89_478_485  # Pillow's own limit, beyond which it suspects a decompression bomb
 MAX_ASPECT = 100  # a side this many times the other would make a crop's enlargement burst
 BACKGROUND = (255, 255, 255)  # behind transparency
@@ -24,13 +25,13 @@ def decode(content: bytes) -> Image.Image:
     kept; CMYK is converted without a colour profile, as Pillow does.
     """
     try:
-        with Image.open(io.BytesIO(content)) as image:
+        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
             _check_size(image)
             return to_rgb(image)
     except _BOMBS as error:
         raise BadInput(f"refused as a decompression bomb ({error})") from error
     except UnidentifiedImageError as error:
-        raise BadInput("not a readable image (of no format that Pillow knows)") from error
+        raise BadInput("not a readable image (of no known format)") from error
     except BadInput:
         raise
     except _UNREADABLE as error:

@@ -69,7 +69,7 @@ def _tell(found: "Examined") -> None:
     )
     if num_test == 0:
         log.warning(
-            "no test images: every class has fewer than test_every; lower it, or evaluation cannot run"
+            "no test images, so nothing can be measured on them; lower test_every, or name a test_path"
         )
 
 

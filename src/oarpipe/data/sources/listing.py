@@ -177,7 +177,7 @@ def is_image(name: str) -> bool:
 
 def read_at(file: Path, offset: int, size: int) -> bytes:
     """`size` bytes of a file; an `OSError` if it cannot be read or ends before them."""
-    with file.open("rb", buffering=0) as handle:
+    with file.open("rb") as handle:
         handle.seek(offset)
         content = handle.read(size)
     if len(content) != size:
