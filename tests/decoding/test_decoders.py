@@ -11,7 +11,6 @@ from torch import Tensor
 from oarpipe.base.grid import Grid
 from oarpipe.config.orders import FollowConfig, NearConfig, PerStepConfig, RandomConfig, Visibility
 from oarpipe.config.samples import GuidanceConfig, SamplesConfig
-from oarpipe.decoding import emissions
 from oarpipe.decoding.guidance import Guided
 from oarpipe.decoding.policies import Follow, Greedy, Near, Truth, entropy, margin, max_prob
 from oarpipe.decoding.position_tokens import PositionTokensDecoder
@@ -19,6 +18,7 @@ from oarpipe.decoding.protocol import Decoder, Policy, Reveal, Walk
 from oarpipe.decoding.reference import MaskedDecoder, ReferenceDecoder
 from oarpipe.decoding.reveals import Sampler, Teacher
 from oarpipe.decoding.rollout import rollout
+from oarpipe.models.memory import LOGITS_AT_ONCE
 from oarpipe.models.position_tokens import PositionTokens
 from oarpipe.orders.algebra import apply, is_order
 
@@ -104,7 +104,7 @@ def test_logits_made_a_column_at_a_time_are_the_same(
         )
 
     at_once = run()
-    monkeypatch.setattr(emissions, "CPU_CHUNK", 1)
+    monkeypatch.setitem(LOGITS_AT_ONCE, "cpu", 1)
     in_turn = run()
     assert torch.equal(at_once.order, in_turn.order)
     assert torch.equal(at_once.tokens, in_turn.tokens)

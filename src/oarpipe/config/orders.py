@@ -6,6 +6,7 @@ from pydantic import Field
 
 from oarpipe.config.base import Ref, Strict
 from oarpipe.config.datasets import Split
+from oarpipe.config.training import Precision
 
 RuleName = Literal[
     "raster", "column", "zigzag", "diagonal", "spiral", "stride2", "multiscale", "fixed_random"
@@ -115,5 +116,9 @@ class OrdersConfig(Strict):
     tokens: Annotated[str, Ref("tokens")]
     split: Split = Field("train", description="images to extract from")
     policy: PolicyConfig = GreedyConfig(select="greedy")
+    precision: Precision = Field(
+        "float32",
+        description="of the walk's weights and activations; scores are float32 (bfloat16 suits GPUs)",
+    )
     batch: int = Field(64, ge=1, description="images walked together; fixed, so that shards do not matter")
     part: int = Field(512, ge=1, description="images a part file, the unit of resuming")

@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 from oarpipe.config.base import Ref, Strict
 from oarpipe.config.datasets import Split
 from oarpipe.config.orders import PolicyConfig
+from oarpipe.config.training import Precision
 
 
 class GuidanceConfig(Strict):
@@ -37,6 +38,10 @@ class SamplesConfig(Strict):
         "inverse", description="one uniform a token through the inverse distribution, or Gumbel noise a code"
     )
     guidance: GuidanceConfig = GuidanceConfig()
+    precision: Precision = Field(
+        "float32",
+        description="of the walk's weights and activations; scores are float32 (bfloat16 suits GPUs)",
+    )
     batch: int = Field(64, ge=1, description="images walked together; fixed, so that shards do not matter")
     shard: int = Field(512, ge=1, description="images a zarr shard, the unit of writing and resuming")
 
@@ -56,6 +61,7 @@ class SearchConfig(Strict):
     temperatures: list[Annotated[float, Field(gt=0)]] = Field([1.0], min_length=1)
     guidances: list[Annotated[float, Field(ge=0)]] = Field([1.0], min_length=1)
     count: int = Field(500, ge=10, description="images a setting")
+    bootstrap: int = Field(100, ge=0, description="resamplings behind the interval of a setting; 0: none")
     dataset: Annotated[str, Ref("datasets")] = Field(description="images to come close to")
     split: Split = Field("test", description="split to choose on; never the one that is reported on")
     features: Annotated[str, Ref("features")] = Field(description="network that measures the distance")

@@ -7,6 +7,7 @@ from pydantic import Field
 from oarpipe.config.base import Strict
 
 Probability = Annotated[float, Field(ge=0, le=1)]
+Precision = Literal["float32", "bfloat16"]
 
 
 class ScheduleConfig(Strict):
@@ -31,9 +32,7 @@ class TrainConfig(Strict):
     weight_decay: float = Field(0.05, ge=0, description="on every tensor with two or more dimensions")
     clip: float | None = Field(1.0, gt=0, description="largest global gradient norm; null: no clipping")
     ema: Probability | None = Field(None, description="decay of the averaged weights; null: no average")
-    precision: Literal["float32", "bfloat16"] = Field(
-        "float32", description="bfloat16 means autocast over float32 weights"
-    )
+    precision: Precision = Field("float32", description="bfloat16 means autocast over float32 weights")
     compile: bool = Field(False, description="torch.compile the model (pays on GPUs)")
     validate_every: int | None = Field(None, ge=1, description="steps between validations; null: never")
     log_every: int = Field(10, ge=1, description="steps between lines of metrics.jsonl")

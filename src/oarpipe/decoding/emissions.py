@@ -4,12 +4,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
-import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-# Logits at once: what a core's second-level cache holds, and what a GPU can spare.
-CPU_CHUNK, GPU_CHUNK = 2**17, 2**28
+from oarpipe.models.memory import LOGITS_AT_ONCE
 
 
 @dataclass(frozen=True)
@@ -59,8 +57,7 @@ class Answers:
 
     @property
     def _at_once(self) -> int:
-        room = CPU_CHUNK if self.rows.device == torch.device("cpu") else GPU_CHUNK
-        return max(1, room // (self.codebook * len(self.rows)))
+        return max(1, LOGITS_AT_ONCE[self.rows.device.type] // (self.codebook * len(self.rows)))
 
 
 def _rows(x: Tensor, columns: Tensor) -> Tensor:

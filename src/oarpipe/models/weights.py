@@ -12,6 +12,7 @@ from torch import Tensor
 
 from oarpipe.base.files import write_atomically, write_text
 from oarpipe.base.grid import Grid
+from oarpipe.config.training import Precision
 from oarpipe.errors import IncompleteData
 from oarpipe.models.next_token import NextToken
 from oarpipe.models.position_tokens import PositionTokens
@@ -50,13 +51,20 @@ def save_model(
     write_text(folder / ANATOMY, yaml.safe_dump(anatomy, sort_keys=False))
 
 
-def load_model(folder: str | Path, device: torch.device | str = "cpu") -> TokenModel:
-    """A model that was trained or imported, in evaluation mode and float32; `IncompleteData` names what is
-    wrong."""
+def load_model(
+    folder: str | Path, device: torch.device | str = "cpu", precision: Precision = "float32"
+) -> TokenModel:
+    """A model that was trained or imported, in evaluation mode; `IncompleteData` names what is wrong.
+
+    In bfloat16 it is for walks: weights and activations are, rotations and logits stay float32.
+    """
     folder = Path(folder)
     model = read_anatomy(folder)
     model.rotary = rotary_table(model.grid, model.width // model.heads).float()
     load_weights(model, folder)
+    if precision == "bfloat16":
+        rotary = model.rotary
+        model.bfloat16().rotary = rotary
     return model.to(device).eval()
 
 

@@ -41,11 +41,11 @@ def _extract_parts(stage: Stage, inputs: dict[str, Receipt], shard: Shard) -> No
         "tokens": inputs["tokens"].digest,
         "grid": f"{tokens.grid.height}x{tokens.grid.width}",
         "policy": entry.policy.model_dump_json(),
+        "precision": entry.precision,
         "split": entry.split,
     }
-    extractor = OrderExtractor(
-        load_model(inputs["model"].folder, pick_device()), tokens, entry, recipe.seed, provenance
-    )
+    model = load_model(inputs["model"].folder, pick_device(), entry.precision)
+    extractor = OrderExtractor(model, tokens, entry, recipe.seed, provenance)
     mine = shard.of(part_ranges(len(tokens) * len(tokens.views), entry.part))
     todo = [part for part in mine if not (stage.state / part_name(part.start, part.stop)).is_file()]
     if len(todo) < len(mine):

@@ -47,7 +47,7 @@ def load_generator(
 
     device = pick_device()
     written = {table.name: OrderTable.read(table.folder / "orders.parquet") for table in tables}
-    network = load_model(model.folder, device)
+    network = load_model(model.folder, device, recipe.entry.precision)
     images = load_tokenizer(tokenizer.folder).to(device)
     return Generator(network, images, recipe.entry, recipe.seed, written)
 

@@ -145,7 +145,14 @@ class Costing:
             "extract",
             flop=rows * walk_cost(size, entry.policy),
             disk=rows * (tokens.positions * (2 + _FLOAT) + _ORDER_ROW),
-            memory=walk_bytes(size, classes, samples=entry.batch, queries=max(_asked(size, entry.policy))),
+            memory=walk_bytes(
+                size,
+                classes,
+                samples=entry.batch,
+                queries=max(_asked(size, entry.policy)),
+                precision=entry.precision,
+            ),
+            precision=entry.precision,
             jobs=self.shards,
             merge="merge_orders",
         )
@@ -157,6 +164,7 @@ class Costing:
             flop=entry.count * (self._image(name) + walk_cost(size, entry.policy, entry.guidance)),
             disk=entry.count * self._sample_bytes(name),
             memory=self._walk_memory(entry, is_guided=entry.guidance.scale != 1.0),
+            precision=entry.precision,
             jobs=self.shards,
             merge="merge_samples",
         )
@@ -164,6 +172,7 @@ class Costing:
     def _searches(self, name: str, entry: SearchConfig) -> Cost:
         """Every cell of the grid for every arm, and the arm in full at the dearest setting."""
         flop = disk = memory = 0
+        precisions: set[str] = set()
         measure, _ = self._measuring(entry.features)
         for arm in entry.samples:
             config: Any = self.sizing.book.entry("samples", arm)
@@ -179,7 +188,11 @@ class Costing:
             disk += config.count * self._sample_bytes(arm)
             is_guided = any(scale != 1.0 for scale in entry.guidances)
             memory = max(memory, self._walk_memory(config, is_guided=is_guided))
-        return Cost("search", flop=flop, disk=disk, memory=memory, jobs=len(entry.samples))
+            precisions.add(config.precision)
+        precision = "bfloat16" if precisions == {"bfloat16"} else "float32"
+        return Cost(
+            "search", flop=flop, disk=disk, memory=memory, jobs=len(entry.samples), precision=precision
+        )
 
     def _evaluations(self, name: str, entry: EvaluationConfig) -> Cost:
         """Features of all sets, of the reference and of the other split."""
@@ -206,7 +219,10 @@ class Costing:
         for _, model in self.sizing.book.ingredients("information", name)["models"]:
             size, classes = self.sizing.model(model)
             flop += rows * len(entry.orders) * forward_flops(size)
-            memory = max(memory, walk_bytes(size, classes, samples=entry.batch, queries=size.positions))
+            memory = max(
+                memory,
+                walk_bytes(size, classes, samples=entry.batch, queries=size.positions, precision="float32"),
+            )
         return Cost("information", flop=flop, memory=memory)
 
     def _reports(self, name: str, entry: Any) -> Cost:
@@ -239,7 +255,14 @@ class Costing:
         size, classes = self.sizing.model(entry.model)
         queries = max(_asked(size, entry.policy))
         branches = 2 if is_guided else 1
-        return walk_bytes(size, classes, samples=entry.batch, queries=queries, branches=branches)
+        return walk_bytes(
+            size,
+            classes,
+            samples=entry.batch,
+            queries=queries,
+            precision=entry.precision,
+            branches=branches,
+        )
 
     def _origin(self, samples: str) -> tuple[str, str]:
         """The tokenizer and the tokens behind a sample set."""
