@@ -87,6 +87,16 @@ def test_the_same_recipe_makes_the_same_bytes_and_another_seed_others(
     assert a != c
 
 
+def test_random_crops_change_the_training_and_are_the_same_again(
+    ingredients: tuple[Path, Path], tmp_path: Path
+) -> None:
+    for name, changes in (("a", {"crop": "random"}), ("b", {"crop": "random"}), ("c", {})):
+        train_tokenizer(recipe(**changes), dataset=ingredients[0], out=tmp_path / name)
+    a, b, c = ((tmp_path / name / "tokenizer.safetensors").read_bytes() for name in "abc")
+    assert a == b
+    assert a != c
+
+
 def test_a_failed_gate_says_what_came_and_what_to_change_and_leaves_no_receipt(
     ingredients: tuple[Path, Path], tmp_path: Path
 ) -> None:

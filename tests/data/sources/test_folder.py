@@ -1,6 +1,7 @@
 """A folder of class folders: what is listed, in which order, and what is refused."""
 
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +83,13 @@ def test_an_empty_class_is_refused_and_named(folder: Path) -> None:
 def test_classes_that_differ_only_by_case_are_refused(folder: Path) -> None:
     paint(folder / "Cat" / "1.png", 0)
     with pytest.raises(BadInput, match="classes 'Cat' and 'cat' differ only by case"):
+        FolderSource(config(folder)).listing()
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="its file system refuses such names itself")
+def test_a_name_that_is_no_text_is_refused(folder: Path) -> None:
+    os.rename(folder / "cat" / "2.png", os.fsencode(folder) + b"/cat/caf\xe9.png")
+    with pytest.raises(BadInput, match=r"cat: the name 'caf\\udce9\.png' is not UTF-8; rename it"):
         FolderSource(config(folder)).listing()
 
 

@@ -11,15 +11,8 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from oarpipe.config.datasets import ArraysConfig
-from oarpipe.data.sources.listing import (
-    UNLABELLED,
-    Found,
-    Listing,
-    Place,
-    arrange,
-    check_test_classes,
-    read_at,
-)
+from oarpipe.data.sources.files import read_at
+from oarpipe.data.sources.listing import UNLABELLED, Found, Listing, Place, arrange, check_test_classes
 from oarpipe.errors import BadInput
 
 IMAGES, LABELS = "arr_0.npy", "arr_1.npy"  # ADM's names, as members of the .npz

@@ -1,27 +1,15 @@
 """Images in folders: one folder a class."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from PIL import Image
-
 from oarpipe.config.datasets import FolderConfig
-from oarpipe.data.pictures import decode
-from oarpipe.data.sources.listing import (
-    SUFFIXES,
-    Found,
-    Listing,
-    Place,
-    arrange,
-    check_test_classes,
-    is_image,
-    read_at,
-)
+from oarpipe.data.sources.files import SUFFIXES, EncodedFiles, is_image, scan, size_of
+from oarpipe.data.sources.listing import Found, Listing, Place, arrange, check_test_classes
 from oarpipe.errors import BadInput
 
 
-class FolderSource:
+class FolderSource(EncodedFiles):
     """A folder of class folders, sorted by class and name; test images may lie in another."""
 
     def __init__(self, config: FolderConfig) -> None:
@@ -39,19 +27,8 @@ class FolderSource:
             found += tests
         return arrange(found, test_every=self._test_every, ignored=ignored)
 
-    def content(self, place: Place) -> bytes:
-        """The file's bytes."""
-        return read_at(self._file(place), 0, place.size)
-
-    def picture(self, place: Place, content: bytes) -> Image.Image:
-        """The decoded file."""
-        return decode(content)
-
-    def where(self, place: Place) -> str:
-        """The file's path."""
-        return str(self._file(place))
-
-    def _file(self, place: Place) -> Path:
+    def file(self, place: Place) -> Path:
+        """Below the folder of the image's split."""
         return self._roots[place.split if self._has_tests else "train"] / place.path
 
 
@@ -79,17 +56,6 @@ def list_classes(folder: Path, split: str | None, ignored: list[tuple[str, str]]
     return [image for images in found for image in images]
 
 
-def scan(folder: Path) -> list[os.DirEntry[str]]:
-    """What a folder holds, sorted by name; `BadInput` if it is not there or cannot be read."""
-    try:
-        with os.scandir(folder) as entries:
-            return sorted(entries, key=lambda entry: entry.name)
-    except FileNotFoundError as error:
-        raise BadInput(f"{folder}: no such folder; set the dataset's `path` to one that is there") from error
-    except OSError as error:
-        raise BadInput(f"{folder}: cannot be read ({error.strerror}); make the folder readable") from error
-
-
 def _below(root: Path, folder: str, split: str | None, ignored: list[tuple[str, str]]) -> Iterator[Found]:
     """The images of one class, at any depth."""
     for entry in scan(root / folder):
@@ -100,11 +66,3 @@ def _below(root: Path, folder: str, split: str | None, ignored: list[tuple[str, 
             yield Found(path, size_of(entry), folder.partition("/")[0], split)
         else:
             ignored.append((path, "not an image by its name"))
-
-
-def size_of(entry: os.DirEntry[str]) -> int:
-    """The file's size; 0 for a link that leads nowhere, which will be rejected when it is read."""
-    try:
-        return entry.stat().st_size
-    except OSError:
-        return 0

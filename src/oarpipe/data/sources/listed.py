@@ -4,22 +4,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
 from oarpipe.config.datasets import CaptionsConfig, ListConfig
-from oarpipe.data.pictures import decode
-from oarpipe.data.sources.folder import scan
-from oarpipe.data.sources.listing import (
-    SUFFIXES,
-    UNLABELLED,
-    Found,
-    Listing,
-    Place,
-    arrange,
-    check_test_classes,
-    is_image,
-    read_at,
-)
+from oarpipe.data.sources.files import SUFFIXES, EncodedFiles, is_image, scan
+from oarpipe.data.sources.listing import UNLABELLED, Found, Listing, Place, arrange, check_test_classes
 from oarpipe.data.sources.tables import Table, read_captions, read_labels
 from oarpipe.errors import BadInput, nearest
 
@@ -29,26 +16,18 @@ LABEL_COLUMNS = ("label", "class", "articleType")
 CAPTION_COLUMNS = ("captions", "caption", "text", "productDisplayName")
 
 
-class _FilesBesideATable:
+class _FilesBesideATable(EncodedFiles):
     """Images in one folder, by the names that a table gives them."""
 
     def __init__(self, images: Path) -> None:
         self._images = images
         self._names: dict[str, str] | None = None
 
-    def content(self, place: Place) -> bytes:
-        """The file's bytes."""
-        return read_at(self._images / place.path, 0, place.size)
+    def file(self, place: Place) -> Path:
+        """Below the folder of the images; a path from the root stays what it is."""
+        return self._images / place.path
 
-    def picture(self, place: Place, content: bytes) -> Image.Image:
-        """The decoded file."""
-        return decode(content)
-
-    def where(self, place: Place) -> str:
-        """The file's path."""
-        return str(self._images / place.path)
-
-    def _file(self, name: str) -> tuple[str, int]:
+    def _find(self, name: str) -> tuple[str, int]:
         """A file and its size; the suffix may be left out. An `OSError` if it is not there."""
         if Path(name).suffix.lower() not in SUFFIXES:
             if self._names is None:
@@ -80,7 +59,7 @@ class ListSource(_FilesBesideATable):
         table = read_labels(file)
         for line, row in table.rows:
             try:
-                name, size = self._file(row["path"])
+                name, size = self._find(row["path"])
             except OSError as error:
                 rejected.append((row["path"], f"cannot be read ({error.strerror})"))
                 continue
@@ -106,7 +85,7 @@ class CaptionsSource(_FilesBesideATable):
         found: dict[str, Found] = {}
         for line, name, label, split, captions in self._rows(table):
             try:
-                path, size = self._file(name)
+                path, size = self._find(name)
             except OSError as error:
                 missing.append((name, f"cannot be read ({error.strerror})"))
                 continue
@@ -145,7 +124,7 @@ class CaptionsSource(_FilesBesideATable):
             if lacking:
                 table.reject(line, f"no {lacking[0]}")
                 continue
-            yield line, name, group, _split_word(row.get("split"), table.file, line), captions
+            yield line, name, group, _split_word(_text(row.get("split")), table.file, line), captions
 
 
 def _text(value: Any) -> str:

@@ -14,7 +14,6 @@ from PIL import Image
 
 from oarpipe.errors import BadInput
 
-SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 LARGEST_LABEL = 65535
 UNLABELLED = "all"  # the one class of images without labels
 
@@ -168,18 +167,3 @@ def check_test_classes(train: Iterable[Found], test: Iterable[Found], where: str
             f"{where}: {len(strangers)} classes have no training images, the first being '{strangers[0]}'; "
             "name the classes as the training images do"
         )
-
-
-def is_image(name: str) -> bool:
-    """Whether a file's name says that it is an image, and not a hidden one."""
-    return Path(name).suffix.lower() in SUFFIXES and not Path(name).name.startswith(".")
-
-
-def read_at(file: Path, offset: int, size: int) -> bytes:
-    """`size` bytes of a file; an `OSError` if it cannot be read or ends before them."""
-    with file.open("rb") as handle:
-        handle.seek(offset)
-        content = handle.read(size)
-    if len(content) != size:
-        raise OSError(None, f"it ends after {offset + len(content)} bytes, expected {offset + size}")
-    return content

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from oarpipe.data.sources.folder import scan
+from oarpipe.data.sources.files import scan
 from oarpipe.errors import BadInput, nearest
 
 Row = dict[str, Any]

@@ -5,18 +5,16 @@ import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from PIL import Image
-
 from oarpipe.config.datasets import TarConfig
-from oarpipe.data.pictures import decode
-from oarpipe.data.sources.folder import list_classes, scan, size_of
-from oarpipe.data.sources.listing import Found, Listing, Place, arrange, check_test_classes, is_image, read_at
+from oarpipe.data.sources.files import EncodedFiles, check_name, is_image, scan, size_of
+from oarpipe.data.sources.folder import list_classes
+from oarpipe.data.sources.listing import Found, Listing, Place, arrange, check_test_classes
 from oarpipe.errors import BadInput
 
 Ignored = list[tuple[str, str]]
 
 
-class TarSource:
+class TarSource(EncodedFiles):
     """Tars are scanned once for where their members lie; an image is then one seek and one read."""
 
     def __init__(self, config: TarConfig) -> None:
@@ -35,18 +33,13 @@ class TarSource:
             found += tests
         return arrange(found, test_every=self._test_every, is_archive=True, ignored=ignored)
 
-    def content(self, place: Place) -> bytes:
-        """The member's bytes."""
-        return read_at(self._file(place)[0], place.offset, place.size)
-
-    def picture(self, place: Place, content: bytes) -> Image.Image:
-        """The decoded member."""
-        return decode(content)
+    def file(self, place: Place) -> Path:
+        """The tar, or the class's tar, or the test image itself."""
+        return self._split(place)[0]
 
     def where(self, place: Place) -> str:
         """The archive and the member in it."""
-        file, member = self._file(place)
-        return f"{file}:{member}" if member else str(file)
+        return ":".join(map(str, filter(None, self._split(place))))
 
     def _tests(self, path: Path, ignored: Ignored) -> list[Found]:
         if self._test_labels is not None:
@@ -55,7 +48,7 @@ class TarSource:
             return list_classes(path, "test", ignored)
         return _class_tars(path, "test", ignored)
 
-    def _file(self, place: Place) -> tuple[Path, str]:
+    def _split(self, place: Place) -> tuple[Path, str]:
         """The file that holds an image, and the image's name in it (none for a file of its own)."""
         root = self._test if self._test and place.split == "test" else self._train
         if not root.is_dir():
@@ -109,6 +102,7 @@ def _members(file: Path, begin: int = 0, end: int | None = None) -> Iterator[tar
             end = whole if end is None else min(end, whole)
             with tarfile.open(fileobj=handle, mode="r:") as archive:
                 for member in archive:
+                    check_name(member.name, file)
                     if member.offset_data + member.size > end:
                         raise BadInput(f"{file}: cut short within {member.name}; fetch it again")
                     if member.isreg():
