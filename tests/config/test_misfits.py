@@ -75,3 +75,44 @@ def test_what_llamagen_cannot_do_is_told_before_anything_runs(changes: dict[str,
     with pytest.raises(ConfigError) as caught:
         with_llamagen(**changes)
     assert says in str(caught.value)
+
+
+def with_published(samples: str, metric: str = "accuracy", **evaluation: Any) -> Book:
+    """The tiny book with a report that compares with a published number."""
+    raw = yaml.safe_load(TINY.read_text())
+    published = {
+        "samples": samples,
+        "metric": metric,
+        "value": 2.27,
+        "tolerance": 0.05,
+        "source": "its README",
+    }
+    raw["reports"]["tiny"]["published"] = published
+    raw["evaluations"]["main"].update(evaluation)
+    return validate(raw, "tiny")
+
+
+def test_a_published_number_is_one_of_a_set_or_of_a_searchs_best() -> None:
+    for samples in ("any_random", "best/any_random"):
+        assert with_published(samples).entry("reports", "tiny").published.samples == samples  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        ({"samples": "any_rondom"}, "published.samples: evaluations.main measures no 'any_rondom'"),
+        ({"samples": "best/mean_mean"}, "measures no 'best/mean_mean'"),
+        ({"samples": "worst/any_random"}, "measures no 'worst/any_random'"),
+        ({"samples": "best/any_random", "searches": []}, "measures no 'best/any_random'"),
+        (
+            {"samples": "any_random", "metric": "fid"},
+            "published.metric: fid is measured with Inception alone",
+        ),
+    ],
+)
+def test_a_published_number_that_is_not_measured_is_told_before_anything_runs(
+    asked: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        with_published(**asked)
+    assert says in str(caught.value)

@@ -4,8 +4,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from oarpipe.base.files import read_json
-from oarpipe.errors import BadInput
+from oarpipe.base.files import read_json, sha256
+from oarpipe.errors import BadInput, IncompleteData
+from oarpipe.metrics import bootstrap
 from oarpipe.metrics.features import FeatureSet
 from oarpipe.metrics.fidelity import accuracy, frechet_distance, precision_recall
 from oarpipe.stages.evaluate import evaluate
@@ -60,6 +61,7 @@ def test_the_page_says_what_was_measured_with_what_against_what(found):
         "split": "test",
         "count": 360,
     }
+    assert found["reference"]["statistics"] is None
     assert set(found["sets"]) == {"a", "b", "best/a"}
 
 
@@ -115,3 +117,64 @@ def test_running_again_changes_nothing(root, found):
 def test_an_evaluation_of_nothing_is_refused(tmp_path):
     with pytest.raises(BadInput, match="no sample sets to evaluate"):
         run(tmp_path, names=())
+
+
+def test_published_statistics_replace_the_references_in_the_frechet_distance_alone(
+    root: Path, found: dict[str, Any], tmp_path: Path
+) -> None:
+    other = measured(root, "other").features.astype(np.float64)
+    file = tmp_path / "published.npz"
+    np.savez(file, mu=other.mean(axis=0), sigma=np.cov(other, rowvar=False))
+    told = run(tmp_path, statistics=str(file))
+    one, plain = (each["sets"]["a"] for each in (told, found))
+    expected = frechet_distance(measured(root, "sets/a"), measured(root, "other"))
+    assert one["metrics"]["fd[digits]"] == pytest.approx(expected, rel=1e-6)
+    assert one["metrics"]["fd[digits]"] != pytest.approx(plain["metrics"]["fd[digits]"], rel=1e-3)
+    assert min(one["replicates"]["fd[digits]"]) > expected / 2
+    for same in ("precision", "recall", "is[digits]", "kd[digits]"):
+        assert one["metrics"][same] == plain["metrics"][same]
+    assert told["floor"]["fd[digits]"] == pytest.approx(0, abs=1e-4)  # the floor is the other split itself
+    assert told["reference"]["statistics"] == {"file": "published.npz", "sha256": sha256(file)}
+
+
+def test_another_file_of_statistics_under_the_same_name_is_another_evaluation(tmp_path: Path) -> None:
+    file = tmp_path / "published.npz"
+    np.savez(file, mu=np.zeros(6), sigma=np.eye(6))
+    before = run(tmp_path, statistics=str(file), bootstrap=0)
+    np.savez(file, mu=np.ones(6), sigma=np.eye(6))
+    after = run(tmp_path, statistics=str(file), bootstrap=0)
+    assert before["sets"]["a"]["metrics"]["fd[digits]"] != after["sets"]["a"]["metrics"]["fd[digits]"]
+
+
+def test_statistics_of_another_network_are_refused(tmp_path: Path) -> None:
+    file = tmp_path / "inception.npz"
+    np.savez(file, mu=np.zeros(5), sigma=np.eye(5))
+    with pytest.raises(
+        BadInput, match=r"inception.npz: statistics of 5 features, but .* 6"
+    ):
+        run(tmp_path, statistics=str(file))
+
+
+def test_missing_statistics_are_told_before_anything_is_measured(tmp_path: Path) -> None:
+    with pytest.raises(IncompleteData, match=r"absent.npz: no such file; mend `statistics`"):
+        run(tmp_path, statistics=str(tmp_path / "absent.npz"))
+    assert not list(tmp_path.rglob("reference.npz"))
+
+
+def test_a_killed_evaluation_resamples_no_set_twice(
+    found: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, calls = bootstrap.FrechetBootstrap.__call__, []
+
+    def counted(self: bootstrap.FrechetBootstrap, features: np.ndarray, what: str) -> list[float]:
+        if what == "best/a" and len(calls) == 2:
+            raise KeyboardInterrupt
+        calls.append(what)
+        return whole(self, features, what)
+
+    monkeypatch.setattr(bootstrap.FrechetBootstrap, "__call__", counted)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path)
+    calls.append("killed")
+    assert run(tmp_path) == found
+    assert calls == ["a", "b", "killed", "best/a"]

@@ -27,9 +27,9 @@ class Line:
         self.searches = [make_best(root, "any_random")]
         self.root, self.out = root, root / "evaluations" / "main" / "features"
 
-    def run(self) -> None:
+    def run(self, **changes: int) -> None:
         features(
-            recipe_of("evaluations", "main", ENTRY),
+            recipe_of("evaluations", "main", {**ENTRY, **changes}),
             samples=[one.folder for one in self.samples],
             searches=[one.folder for one in self.searches],
             dataset=self.dataset.folder,
@@ -96,6 +96,19 @@ def test_the_reference_is_the_recipes_split_and_the_floor_the_other(line):
         measured = FeatureSet.read(line.out / f"{name}.npz")
         assert measured.labels.tolist() == index.label[index.rows(split)].tolist()
         assert read_json(line.out / f"{name}.json")["facts"]["split"] == split
+
+
+def test_a_floor_of_fewer_images_takes_them_evenly_and_one_of_none_is_not_measured(line, measurements):
+    line.run(floor=100)
+    index = open_images(line.dataset).index
+    rows = index.rows("train")
+    expected = index.label[rows[[i * len(rows) // 100 for i in range(100)]]]
+    assert FeatureSet.read(line.out / "other.npz").labels.tolist() == expected.tolist()
+    measurements.clear()
+    line.run(floor=200)
+    assert measurements == [200]
+    line.run(floor=0)
+    assert not list(line.out.glob("other.*"))
 
 
 def test_running_twice_measures_nothing(line, measurements):

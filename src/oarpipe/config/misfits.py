@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from oarpipe.config.orders import FollowConfig, PerStepConfig, PolicyConfig, RuleConfig
+from oarpipe.config.outputs import PublishedConfig
 
 if TYPE_CHECKING:
     from oarpipe.config.book import Book
@@ -14,6 +15,7 @@ def misfits(book: "Book") -> Iterable[str]:
     yield from _model_misfits(book)
     yield from _raster_misfits(book)
     yield from _data_misfits(book)
+    yield from _published_misfits(book)
 
 
 def _model_misfits(book: "Book") -> Iterable[str]:
@@ -118,3 +120,34 @@ def _data_misfits(book: "Book") -> Iterable[str]:
                     f"searches.{name}: chooses on the {entries.split} split, on which "
                     f"evaluations.{evaluation_name} reports it; choose on another, or leave it out there"
                 )
+
+
+def _published_misfits(book: "Book") -> Iterable[str]:
+    """A published number is compared with one that the report's evaluation measures."""
+    report: Any
+    for name, report in book.tables["reports"].items():
+        published: PublishedConfig | None = report.published
+        if published is None:
+            continue
+        if not _measures(book, report.evaluation, published.samples):
+            yield (
+                f"reports.{name}.published.samples: evaluations.{report.evaluation} measures no "
+                f"'{published.samples}'; name one of its sample sets, or SEARCH/NAME for its best setting"
+            )
+        evaluation: Any = book.entry("evaluations", report.evaluation)
+        network: Any = book.entry("features", evaluation.features)
+        if published.metric in ("fid", "kid") and network.kind != "inception":
+            yield (
+                f"reports.{name}.published.metric: {published.metric} is measured with Inception alone, and "
+                f"evaluations.{report.evaluation} measures with another network"
+            )
+
+
+def _measures(book: "Book", evaluation: str, samples: str) -> bool:
+    """Whether an evaluation measures a sample set, NAME, or a search's best of it, SEARCH/NAME."""
+    measured = book.ingredients("evaluations", evaluation)
+    search, _, name = samples.rpartition("/")
+    if not search:
+        return ("samples", name) in measured.get("samples", [])
+    searched: Any = book.tables["searches"].get(search)
+    return ("searches", search) in measured.get("searches", []) and name in searched.samples

@@ -20,9 +20,19 @@ class EvaluationConfig(Strict):
     )
     dataset: Annotated[str, Ref("datasets")] = Field(description="reference images")
     split: Split = "train"
+    statistics: str | None = Field(
+        None,
+        description="published .npz (ADM's VIRTUAL_imagenet256_labeled.npz) whose mean `mu` and covariance "
+        "`sigma` of these features the Fréchet distance is taken to; null: the images' own",
+    )
     features: Annotated[str, Ref("features")]
     kernel_subsets: int = Field(50, ge=1, description="subsets of the kernel distance")
     kernel_subset_size: int = Field(500, ge=2)
+    floor: int = Field(
+        50_000,
+        ge=0,
+        description="images of the other split, at most, whose distance is the floor; 0: no floor",
+    )
     neighbourhood: int = Field(3, ge=1, description="k of precision and recall")
     bootstrap: int = Field(300, ge=0, description="resamplings behind the intervals")
 
@@ -37,12 +47,27 @@ class InformationConfig(Strict):
     batch: int = Field(64, ge=1)
 
 
+class PublishedConfig(Strict):
+    """A published number, to be reached here before anything that was tuned is believed."""
+
+    samples: str = Field(
+        description="the untuned model's sample set: NAME, or SEARCH/NAME for its best setting"
+    )
+    metric: str = Field("fid", description="metric, as the evaluation calls it")
+    value: float = Field(description="the number as published")
+    tolerance: float = Field(ge=0, description="difference up to which it counts as reached")
+    source: str = Field(description="where it was published")
+
+
 class ReportConfig(Strict):
     """One self-contained page about a book."""
 
     title: str
     evaluation: Annotated[str, Ref("evaluations")]
     information: Annotated[str | None, Ref("information")] = None
+    published: PublishedConfig | None = Field(
+        None, description="a number that the report's first sentence compares with"
+    )
     images: int = Field(80, ge=1, description="images shown a sample set")
     playbacks: int = Field(10, ge=0, description="generations shown filling in, a sample set")
     left_out: list[str] = Field([], description="sentences on what this run leaves out")

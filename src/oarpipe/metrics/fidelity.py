@@ -6,7 +6,6 @@ features NAME (`extractors.metric_name`). Such numbers compare only among themse
 
 import numpy as np
 import torch
-from jaxtyping import Float64
 
 from oarpipe.base.log import log
 from oarpipe.errors import BadInput
@@ -24,29 +23,6 @@ def frechet_distance(a: FeatureSet | Statistics, b: FeatureSet | Statistics) -> 
     first, second = (x if isinstance(x, Statistics) else statistics(x.features) for x in (a, b))
     given = [{"mu": one.mean, "sigma": one.covariance} for one in (first, second)]
     return float(module.fid_statistics_to_metric(*given, verbose=False)[module.KEY_METRIC_FID])
-
-
-class FrechetTo:
-    """Fréchet distances of many sets to one: eigenvalues of symmetric matrices only, and in batches.
-
-    tr (A B)^(1/2) is the sum of the roots of the eigenvalues of A^(1/2) B A^(1/2), which is symmetric.
-    """
-
-    def __init__(self, reference: Statistics) -> None:
-        self.mean = torch.from_numpy(reference.mean)
-        values, vectors = torch.linalg.eigh(torch.from_numpy(reference.covariance))
-        self._root = (vectors * values.clamp_min(0).sqrt()) @ vectors.T
-        self._trace: torch.Tensor = values.sum()
-
-    def __call__(
-        self, means: Float64[torch.Tensor, "R D"], covariances: Float64[torch.Tensor, "R D D"]
-    ) -> Float64[torch.Tensor, " R"]:
-        """The distances of R sets, given by their moments."""
-        product = self._root @ covariances @ self._root
-        roots: torch.Tensor = torch.linalg.eigvalsh(product).clamp_min(0).sqrt().sum(dim=1)
-        traces = covariances.diagonal(dim1=1, dim2=2).sum(dim=1)
-        shifts = (means - self.mean).square().sum(dim=1)
-        return shifts + self._trace + traces - 2 * roots
 
 
 def kernel_distance(a: FeatureSet, b: FeatureSet, *, subsets: int, subset_size: int) -> float:

@@ -1,11 +1,13 @@
-"""Mean and covariance in float64, a batch at a time: what a Fréchet distance knows of a set."""
+"""What a Fréchet distance knows of a set: mean and covariance in float64, summed up here or published."""
 
+import zipfile
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float, Float64
 
-from oarpipe.errors import BadInput
+from oarpipe.errors import BadInput, IncompleteData
 
 ROWS = 4096  # rows turned into float64 at a time
 
@@ -14,7 +16,6 @@ ROWS = 4096  # rows turned into float64 at a time
 class Statistics:
     """Moments of n feature vectors; the covariance is the unbiased one, over n - 1."""
 
-    count: int
     mean: Float64[np.ndarray, " D"]
     covariance: Float64[np.ndarray, "D D"]
 
@@ -41,7 +42,7 @@ class Moments:
         """The moments so far; a covariance needs two vectors."""
         if self.count < 2:
             raise BadInput(f"a Fréchet distance needs at least two images a set, got {self.count}")
-        return Statistics(self.count, self._mean.copy(), self._scatter / (self.count - 1))
+        return Statistics(self._mean.copy(), self._scatter / (self.count - 1))
 
 
 def statistics(features: Float[np.ndarray, "n D"]) -> Statistics:
@@ -50,3 +51,36 @@ def statistics(features: Float[np.ndarray, "n D"]) -> Statistics:
     for begin in range(0, len(features), ROWS):
         moments.add(features[begin : begin + ROWS])
     return moments.statistics()
+
+
+def read_statistics(file: Path) -> Statistics:
+    """`mu` [D] and `sigma` [D, D] of a published .npz, such as ADM's; the other arrays in it are not read.
+
+    `IncompleteData` names a missing or broken file, `BadInput` one that holds something else.
+    """
+    try:
+        if file.is_file() and not zipfile.is_zipfile(file):
+            raise zipfile.BadZipFile("not an .npz, or one cut short")
+        with np.load(file, allow_pickle=False) as arrays:
+            held = list(arrays)
+            found = [np.asarray(arrays[name]) for name in ("mu", "sigma") if name in held]
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise IncompleteData(
+            f"{file}: missing or broken statistics ({error}); mend `statistics`, or fetch the file again"
+        ) from error
+    if len(found) < 2:
+        raise BadInput(
+            f"{file}: holds {', '.join(held) or 'nothing'}; `statistics` must name an .npz with the mean "
+            "`mu` and the covariance `sigma` of features"
+        )
+    mean, covariance = found
+    if mean.ndim != 1 or covariance.shape != 2 * mean.shape:
+        raise BadInput(
+            f"{file}: mu is {list(mean.shape)} and sigma {list(covariance.shape)}, expected [D] and [D, D]"
+        )
+    mean, covariance = mean.astype(np.float64), covariance.astype(np.float64)
+    if not (np.isfinite(mean).all() and np.isfinite(covariance).all()):
+        raise BadInput(f"{file}: mu or sigma hold values that are not finite")
+    if not np.allclose(covariance, covariance.T, rtol=1e-6, atol=1e-9 * np.abs(covariance).max()):
+        raise BadInput(f"{file}: sigma is no covariance, for it is not symmetric")
+    return Statistics(mean, covariance)

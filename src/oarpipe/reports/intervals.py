@@ -14,7 +14,6 @@ from oarpipe.metrics import bootstrap
 
 # An interval over seeds, and with it the words "holds" and "does not hold", needs this many.
 SEEDS_NEEDED = 3
-LEVEL = 0.95
 
 
 @dataclass(frozen=True)
@@ -79,7 +78,7 @@ def over_seeds(values: Sequence[float]) -> Interval | None:
     from scipy.stats import t
 
     array = np.asarray(values, dtype=np.float64)
-    half = float(t.ppf((1 + LEVEL) / 2, len(array) - 1) * array.std(ddof=1) / np.sqrt(len(array)))
+    half = float(t.ppf((1 + bootstrap.LEVEL) / 2, len(array) - 1) * array.std(ddof=1) / np.sqrt(len(array)))
     return Interval(float(array.mean()) - half, float(array.mean()) + half)
 
 

@@ -3,11 +3,12 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from oarpipe.base.files import Stage, checked, read_json, write_json
+from oarpipe.base.files import Stage, checked, read_json, sha256, write_json
 from oarpipe.base.log import progress
 from oarpipe.config.outputs import EvaluationConfig
 from oarpipe.config.recipe import Recipe
 from oarpipe.errors import BadInput
+from oarpipe.stages.features import set_name, statistics_file
 
 if TYPE_CHECKING:
     from oarpipe.metrics.features import FeatureSet
@@ -17,57 +18,61 @@ if TYPE_CHECKING:
 def evaluate(recipe: Recipe[EvaluationConfig], *, measured: Path, out: Path) -> None:
     """Writes `metrics.json`: each set's distances to the reference, and the other split's as the floor.
 
-    Replicate b of every set uses the same resampled indices, so that differences are paired.
+    Replicate b of every set uses the same resampled indices, so that differences are paired. A set
+    that was finished before a kill is not computed again.
     """
     receipt = checked(measured, "evaluations")
-    stage = Stage(recipe, out, inputs={"measured": receipt})
+    file = statistics_file(recipe.entry)
+    published = None if file is None else {"file": file.name, "sha256": sha256(file)}
+    stage = Stage(recipe, out, inputs={"measured": receipt}, also={"statistics": published})
     if stage.is_done():
         return
-    write_json(out / "metrics.json", _evaluate(recipe, receipt.folder))
+    write_json(out / "metrics.json", _evaluate(stage, receipt.folder, published))
     stage.finish("metrics.json")
 
 
-def _evaluate(recipe: Recipe[EvaluationConfig], folder: Path) -> dict[str, Any]:
-    from oarpipe.metrics.bootstrap import frechet_replicates
+def _evaluate(stage: Stage, folder: Path, published: dict[str, str] | None) -> dict[str, Any]:
+    from oarpipe.metrics.bootstrap import FrechetBootstrap
     from oarpipe.metrics.extractors import metric_name
     from oarpipe.metrics.features import FeatureSet
-    from oarpipe.stages.features import set_name
 
+    entry: EvaluationConfig = stage.recipe.entry
     network = read_json(folder / "network.json")
-    reference = _Reference(FeatureSet.read(folder / "reference.npz"), recipe.entry, network)
     described = [(file, read_json(file)["facts"]) for file in sorted((folder / "sets").rglob("*.json"))]
     if not described:
         raise BadInput(f"{folder}: no sample sets to evaluate; the entry's `samples:` names none")
-    measured = {set_name(facts): FeatureSet.read(file.with_suffix(".npz")) for file, facts in described}
-    replicates = frechet_replicates(
-        measured, reference.statistics, replicates=recipe.entry.bootstrap, seed=recipe.seed
-    )
+    reference = _Reference(FeatureSet.read(folder / "reference.npz"), entry, network)
+    bootstrap = FrechetBootstrap(reference.statistics, replicates=entry.bootstrap, seed=stage.recipe.seed)
     distance = metric_name("fd", network["name"], network["kind"])
     sets = {}
-    for _, facts in progress(described, "evaluate", unit="set"):
+    for file, facts in progress(described, "evaluate", unit="set"):
         name = set_name(facts)
-        metrics = reference.metrics(measured[name])
-        metrics["mean_step_distance"] = facts.pop("mean_step_distance")
-        sets[name] = {**facts, "metrics": metrics, "replicates": {distance: replicates[name]}}
+        done = stage.state / "sets" / f"{name}.json"
+        if not done.is_file():
+            one = FeatureSet.read(file.with_suffix(".npz"))
+            metrics, replicates = reference.metrics(one), bootstrap(one.features, name)
+            write_json(done, {"metrics": metrics, "replicates": {distance: replicates}})
+        found = read_json(done)
+        found["metrics"]["mean_step_distance"] = facts.pop("mean_step_distance")
+        sets[name] = {**facts, **found}
     other = folder / "other.npz"
     return {
         "features": {key: network[key] for key in ("name", "digest", "test_accuracy")},
-        "reference": read_json(folder / "reference.json")["facts"],
-        "bootstrap": recipe.entry.bootstrap,
+        "reference": {**read_json(folder / "reference.json")["facts"], "statistics": published},
+        "bootstrap": entry.bootstrap,
         "floor": reference.distances(FeatureSet.read(other)) if other.is_file() else {},
         "sets": sets,
     }
 
 
 class _Reference:
-    """The reference images, and the metrics of other sets against them."""
+    """The reference, images and their statistics (or published ones), and the metrics of sets against it."""
 
     def __init__(self, measured: "FeatureSet", entry: EvaluationConfig, network: dict[str, Any]) -> None:
         from oarpipe.metrics.extractors import metric_name
-        from oarpipe.metrics.statistics import statistics
 
         self.measured = measured
-        self.statistics: Statistics = statistics(measured.features)
+        self.statistics = _statistics(measured, entry)
         self._entry = entry
         self._knows_classes = network["kind"] == "classifier"
         self._names = {
@@ -103,3 +108,20 @@ class _Reference:
         if self._knows_classes:
             found["accuracy"] = accuracy(one)
         return found
+
+
+def _statistics(measured: "FeatureSet", entry: EvaluationConfig) -> "Statistics":
+    """What the Fréchet distance is taken to: the published statistics, or those of the reference images."""
+    from oarpipe.metrics.statistics import read_statistics, statistics
+
+    file = statistics_file(entry)
+    if file is None:
+        return statistics(measured.features)
+    published = read_statistics(file)
+    dimensions = measured.features.shape[1]
+    if len(published.mean) != dimensions:
+        raise BadInput(
+            f"{file}: statistics of {len(published.mean)} features, but the network measures "
+            f"{dimensions}; they come from different networks, so leave `statistics` out or change `features`"
+        )
+    return published

@@ -49,10 +49,15 @@ def features(
     )
     if stage.is_done():
         return
+    published = statistics_file(recipe.entry)
+    if published is not None:
+        from oarpipe.metrics.statistics import read_statistics
+
+        read_statistics(published)  # before hours of measuring, and not after
     measuring = _Measuring(network, out)
     measuring.images("reference", images, recipe.entry.split)
-    if recipe.entry.split in OTHER:
-        measuring.images("other", images, OTHER[recipe.entry.split])
+    if recipe.entry.split in OTHER and recipe.entry.floor:
+        measuring.images("other", images, OTHER[recipe.entry.split], most=recipe.entry.floor)
     facts = [_facts_of_samples(arm) for arm in arms] + [_facts_of_best(best, arms) for best in bests]
     folders = [receipt.folder for receipt in [*arms, *bests]]
     for one, folder in progress(list(zip(facts, folders, strict=True)), "features", unit="set"):
@@ -71,12 +76,14 @@ class _Measuring:
         self._out = out
         self._extractor: Extractor | None = None
 
-    def images(self, name: str, dataset: Receipt, split: Split) -> None:
-        """Measures a split of a dataset."""
+    def images(self, name: str, dataset: Receipt, split: Split, *, most: int | None = None) -> None:
+        """Measures a split of a dataset, or as many of its images, evenly spread, as are wanted at `most`."""
         from oarpipe.data.images import open_images
 
         source = open_images(dataset)
         rows = source.index.rows(split)
+        if most is not None and len(rows) > most:
+            rows = rows[[i * len(rows) // most for i in range(most)]]
         facts = {"dataset": dataset.name, "split": split, "count": len(rows), "digest": dataset.digest}
 
         def measure_all() -> tuple["FeatureSet", dict[str, Any]]:
@@ -98,9 +105,9 @@ class _Measuring:
         self._once(f"sets/{set_name(facts)}", facts, measure_all)
 
     def sweep(self) -> None:
-        """Removes sets that are no longer asked for."""
+        """Removes sets, and a floor, that are no longer asked for."""
         kept = {self._out / file for file in self.made}
-        for file in sorted((self._out / "sets").rglob("*")):
+        for file in [*(self._out / "sets").rglob("*"), *self._out.glob("other.*")]:
             if file.is_file() and file not in kept:
                 remove(file)
 
@@ -109,7 +116,8 @@ class _Measuring:
     ) -> None:
         self.made += [f"{name}.npz", f"{name}.json"]
         file, described = self._out / f"{name}.npz", self._out / f"{name}.json"
-        origin = {"digest": facts["digest"], "network": self._network.digest, "split": facts.get("split")}
+        which: dict[str, Any] = {key: facts[key] for key in ("digest", "split", "count") if key in facts}
+        origin = {**which, "network": self._network.digest}
         if _is_measured(file, described, origin):
             known = read_json(described)
             write_json(described, {**known, "facts": {**known["facts"], **facts}})
@@ -126,6 +134,16 @@ class _Measuring:
 
             self._extractor = load_extractor(self._network)
         return self._extractor
+
+
+def statistics_file(entry: EvaluationConfig) -> Path | None:
+    """The file of published statistics that an evaluation names; `IncompleteData` if it is not there."""
+    if entry.statistics is None:
+        return None
+    file = Path(entry.statistics).expanduser()
+    if not file.is_file():
+        raise IncompleteData(f"{file}: no such file; mend `statistics`, or put the published .npz there")
+    return file
 
 
 def set_name(facts: dict[str, Any]) -> str:
