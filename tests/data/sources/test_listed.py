@@ -178,6 +178,12 @@ def test_an_image_of_two_classes_is_refused(folder: Path) -> None:
         CaptionsSource(captions(file)).listing()
 
 
+def test_a_quote_that_swallows_the_table_is_told(folder: Path) -> None:
+    (folder / "t.csv").write_text('image,caption\na/1.png,"' + "x,y\n" * 50_000)
+    with pytest.raises(BadInput, match=r"t\.csv:\d+: not a table \(field larger .*; look for a stray quote"):
+        CaptionsSource(captions(folder / "t.csv")).listing()
+
+
 def test_a_table_without_captions_is_refused_and_its_columns_told(folder: Path) -> None:
     (folder / "t.csv").write_text("image,words\na/1.png,x\n")
     with pytest.raises(BadInput, match=r"t\.csv: no caption among image, words; name it by `caption`"):

@@ -39,7 +39,7 @@ def read_labels(file: Path) -> Table:
     text = _text_of(file)
     first = text.lstrip().partition("\n")[0]
     mark = "," if "," in first else "\t" if "\t" in first else None
-    cut = _by_mark(text, mark) if mark else _by_last_space(text)
+    cut = _by_mark(file, text, mark) if mark else _by_last_space(text)
     rows = [(line, [word.strip() for word in words]) for line, words in cut]
     table = Table(file, ("path", "label", "split"))
     if rows and rows[0][1][:2] == ["path", "label"]:
@@ -60,7 +60,7 @@ def read_captions(path: Path) -> Table:
 
 
 def _csv(file: Path) -> Table:
-    rows = _by_mark(_text_of(file), ",")
+    rows = _by_mark(file, _text_of(file), ",")
     table = Table(file, [name.strip() for name in next(rows, (0, []))[1]])
     width = len(table.columns)
     for line, words in rows:
@@ -121,11 +121,14 @@ def _text_of(file: Path) -> str:
         raise BadInput(f"{file}: not UTF-8 text ({error.reason}); convert it") from error
 
 
-def _by_mark(text: str, mark: str) -> Iterator[tuple[int, list[str]]]:
+def _by_mark(file: Path, text: str, mark: str) -> Iterator[tuple[int, list[str]]]:
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=mark)
-    for words in reader:
-        if any(words):
-            yield reader.line_num, words
+    try:
+        for words in reader:
+            if any(words):
+                yield reader.line_num, words
+    except csv.Error as error:
+        raise BadInput(f"{file}:{reader.line_num}: not a table ({error}); look for a stray quote") from error
 
 
 def _by_last_space(text: str) -> Iterator[tuple[int, list[str]]]:
