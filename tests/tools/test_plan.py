@@ -116,12 +116,27 @@ def test_imagenets_extraction_and_tuning_cost_what_others_computed(planned: Plan
     assert entries["models.xl"]["verb"] == "import_model"
 
 
-def test_gpu_hours_are_arithmetic_over_the_rate_of_the_precision(planned: Planned) -> None:
+def test_gpu_hours_are_arithmetic_over_the_rate_of_its_precision(planned: Planned) -> None:
     half = planned.entries(BOOK, "--mfu", "0.2")
     for name, rate in (("models.tuned", 989), ("orders.greedy", 67)):
         assert half[name]["gpu_hours"] == pytest.approx(half[name]["tflop"] / (0.2 * rate) / 3600)
     assert planned.entries(BOOK)["orders.greedy"]["gpu_hours"] == half["orders.greedy"]["gpu_hours"] / 2
-    assert planned.entries(BOOK, gpu="a100")["models.tuned"]["gpu_hours"] > half["models.tuned"]["gpu_hours"]
+    slower = planned.entries(BOOK, "--mfu", "0.2", gpu="a100")
+    assert slower["models.tuned"]["gpu_hours"] > half["models.tuned"]["gpu_hours"]
+
+
+def test_walks_in_bfloat16_are_faster_and_smaller_but_what_is_beside_them_stays(planned: Planned) -> None:
+    bf16 = {"precision": "bfloat16"}
+    before = planned.entries(BOOK)
+    after = planned.entries(changed(orders={"greedy": bf16}, samples={"random": bf16}))
+    for name in ("orders.greedy", "samples.random"):
+        assert after[name]["tflop"] == before[name]["tflop"]
+        assert after[name]["memory_bytes"] < 0.7 * before[name]["memory_bytes"]
+    assert after["orders.greedy"]["tflop_bfloat16"] == after["orders.greedy"]["tflop"]
+    decoding = after["samples.random"]["tflop"] - after["samples.random"]["tflop_bfloat16"]
+    assert decoding == pytest.approx(50_000 * 0.126 * 2, rel=0.1)
+    search = after["searches.best"]
+    assert 0 < search["tflop_bfloat16"] < 0.5 * search["tflop"]  # one arm of two, the cheaper one
 
 
 def test_seeds_multiply_everything_but_what_they_share(planned: Planned) -> None:
@@ -165,7 +180,7 @@ def test_what_dominates_and_what_does_not_fit_is_told(planned: Planned) -> None:
     large = changed(models={"tuned": {"train": {**BOOK["models"]["tuned"]["train"], "microbatch": 128}}})
     text = " ".join(planned.text(large).split())
     assert "most: orders.greedy 9" in text
-    assert "memory! more than the 80 GB of the GPU, lower `train.microbatch`: models.tuned" in text
+    assert "memory! more than the GPU's 80 GB, lower `train.microbatch`: models.tuned" in text
     assert "memory!" not in planned.text(BOOK, gpu="h200")
 
 
@@ -219,6 +234,7 @@ def test_a_models_size_is_read_from_its_file_or_asked_for(
         (["--gpu", "h1000"], "invalid choice: 'h1000'"),
         (["--gpu", "h100", "--mfu", "40"], "--mfu 40.0: expected a share"),
         (["--gpu", "h100", "--gpus", "0"], "--gpus 0: expected at least one"),
+        (["--gpu", "h100", "--images", "-5"], "--images -5: expected at least one"),
         (["--gpu", "h100", "models"], "'models': expected changes to the book"),
         ([], "--gpu"),
     ],
@@ -234,10 +250,6 @@ def test_every_gpu_can_be_asked_for() -> None:
 
 def test_a_plan_loads_nothing_heavy() -> None:
     book = str(ROOT / "config/config.yaml")
-    statement = f"import oarpipe.cli; oarpipe.cli.main(['plan', {book!r}, '--gpu', 'h100', '--json'])"
-    assert (
-        not modules_after(
-            f"import os, sys; sys.stdout = open(os.devnull, 'w'); {statement}; sys.stdout = sys.__stdout__"
-        )
-        & HEAVY
-    )
+    run = f"oarpipe.cli.main(['plan', {book!r}, '--gpu', 'h100', '--json'])"
+    quiet = "contextlib.redirect_stdout(io.StringIO())"
+    assert not modules_after(f"import contextlib, io, oarpipe.cli\nwith {quiet}:\n    {run}") & HEAVY

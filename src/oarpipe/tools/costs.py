@@ -1,17 +1,16 @@
 """What every entry of a book costs under one seed: arithmetic, disk, memory and jobs."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any
+from typing import Any, TypedDict
 
-from oarpipe.base.schedules import places_per_step
 from oarpipe.config.datasets import ClassifierConfig
 from oarpipe.config.models import ModelConfig
-from oarpipe.config.orders import FollowConfig, NearConfig, OrdersConfig, PerStepConfig, PolicyConfig
+from oarpipe.config.orders import OrdersConfig
 from oarpipe.config.outputs import EvaluationConfig, InformationConfig
-from oarpipe.config.samples import GuidanceConfig, SamplesConfig, SearchConfig
+from oarpipe.config.samples import SamplesConfig, SearchConfig
 from oarpipe.config.tokenizers import TokensConfig, VQGANConfig
+from oarpipe.config.training import Precision
+from oarpipe.decoding.flops import asked, walk_cost
 from oarpipe.metrics.flops import (
     INCEPTION_FLOPS,
     INCEPTION_OUTPUTS,
@@ -19,8 +18,8 @@ from oarpipe.metrics.flops import (
     classifier_flops,
     classifier_layers,
 )
-from oarpipe.models.flops import ModelSize, forward_flops, training_flops, walk_flops
-from oarpipe.models.memory import training_bytes, walk_bytes
+from oarpipe.models.flops import forward_flops, training_flops
+from oarpipe.models.memory import kept_bytes, training_bytes, walk_bytes
 from oarpipe.tokenizers import flops
 from oarpipe.tools.sizing import Sizing
 
@@ -30,20 +29,32 @@ _MEASURING = 2_000_000_000  # bytes of Inception with the 256 images it looks at
 _ORDER_ROW = 24  # bytes of a row of orders.parquet, beside the order and its scores
 
 
+class Work(TypedDict):
+    """FLOP by the precision in which they are done."""
+
+    float32: int
+    bfloat16: int
+
+
 @dataclass(frozen=True)
 class Cost:
-    """Of one entry: FLOP, and bytes. `memory` is a job's on its GPU, None where it needs none.
+    """Of one entry: FLOP by precision, and bytes. `memory` is a job's on its GPU, None where it needs none.
 
     `jobs` may run side by side; where their results are merged, that is one job more, `merge`.
     """
 
     verb: str
-    flop: int = 0
-    precision: str = "float32"
+    float32: int = 0
+    bfloat16: int = 0
     disk: int = 0
     memory: int | None = None
     jobs: int = 1
     merge: str | None = None
+
+    @property
+    def flop(self) -> int:
+        """All of it."""
+        return self.float32 + self.bfloat16
 
 
 class Costing:
@@ -81,8 +92,7 @@ class Costing:
         images = 3 * entry.train.steps * entry.train.batch + self.sizing.count(entry.dataset, "test")
         return Cost(
             "train_features",
-            flop=images * classifier_flops(*sizes),
-            precision=entry.train.precision,
+            **_in(entry.train.precision, images * classifier_flops(*sizes)),
             disk=_FLOAT * weights,
             memory=4 * _FLOAT * weights,
         )
@@ -102,8 +112,7 @@ class Costing:
         judged = flops.flops([*size.encode(resolution), *size.decode(resolution)])
         return Cost(
             "train_tokenizer",
-            flop=images + judged * self.sizing.count(entry.dataset, "test"),
-            precision=train.precision,
+            **_in(train.precision, images, judged * self.sizing.count(entry.dataset, "test")),
             disk=disk,
             memory=flops.training_bytes(entry, resolution, images=train.microbatch or train.batch),
         )
@@ -117,7 +126,7 @@ class Costing:
             return Cost("import_tokens", disk=disk)
         encoder = self.sizing.tokenizer(entry.tokenizer).encode(tokens.resolution)
         memory = flops.inference_bytes(encoder, images=entry.batch)
-        return Cost("tokenize", flop=views * flops.flops(encoder), disk=disk, memory=memory)
+        return Cost("tokenize", float32=views * flops.flops(encoder), disk=disk, memory=memory)
 
     def _models(self, name: str, entry: Any) -> Cost:
         size, classes = self.sizing.model(name)
@@ -134,8 +143,8 @@ class Costing:
             precision=train.precision,
             average=train.ema is not None,
         )
-        flop = train.steps * train.batch * training_flops(size) + validation
-        return Cost(entry.verb, flop=flop, precision=train.precision, disk=disk, memory=memory)
+        flop = _in(train.precision, train.steps * train.batch * training_flops(size), validation)
+        return Cost(entry.verb, **flop, disk=disk, memory=memory)
 
     def _orders(self, name: str, entry: OrdersConfig) -> Cost:
         (size, classes), tokens = self.sizing.model(entry.model), self.sizing.tokens(entry.tokens)
@@ -143,16 +152,15 @@ class Costing:
         rows = tokens.views * images
         return Cost(
             "extract",
-            flop=rows * walk_cost(size, entry.policy),
+            **_in(entry.precision, rows * walk_cost(size, entry.policy)),
             disk=rows * (tokens.positions * (2 + _FLOAT) + _ORDER_ROW),
             memory=walk_bytes(
                 size,
                 classes,
                 samples=entry.batch,
-                queries=max(_asked(size, entry.policy)),
+                queries=max(asked(size, entry.policy)),
                 precision=entry.precision,
             ),
-            precision=entry.precision,
             jobs=self.shards,
             merge="merge_orders",
         )
@@ -161,38 +169,39 @@ class Costing:
         size, _ = self.sizing.model(entry.model)
         return Cost(
             "generate",
-            flop=entry.count * (self._image(name) + walk_cost(size, entry.policy, entry.guidance)),
+            **_in(
+                entry.precision,
+                entry.count * walk_cost(size, entry.policy, entry.guidance),
+                entry.count * self._image(name),
+            ),
             disk=entry.count * self._sample_bytes(name),
             memory=self._walk_memory(entry, is_guided=entry.guidance.scale != 1.0),
-            precision=entry.precision,
             jobs=self.shards,
             merge="merge_samples",
         )
 
     def _searches(self, name: str, entry: SearchConfig) -> Cost:
         """Every cell of the grid for every arm, and the arm in full at the dearest setting."""
-        flop = disk = memory = 0
-        precisions: set[str] = set()
+        work: Work = {"float32": 0, "bfloat16": 0}
+        disk = memory = 0
         measure, _ = self._measuring(entry.features)
         for arm in entry.samples:
             config: Any = self.sizing.book.entry("samples", arm)
             size, _ = self.sizing.model(config.model)
-            drawn = [
+            walks = [
                 walk_cost(size, config.policy, config.guidance.model_copy(update={"scale": scale}))
-                + self._image(arm)
                 for scale in entry.guidances
             ]
-            cells = entry.count * len(entry.temperatures) * sum(each + measure for each in drawn)
-            reference = measure * self.sizing.count(entry.dataset, entry.split)
-            flop += cells + reference + config.count * max(drawn)
+            cell = entry.count * len(entry.temperatures)  # images of every guidance
+            looked_at = cell * len(entry.guidances)
+            precision: Precision = config.precision
+            work[precision] += cell * sum(walks) + config.count * max(walks)
+            work["float32"] += (looked_at + config.count) * self._image(arm)
+            work["float32"] += (looked_at + self.sizing.count(entry.dataset, entry.split)) * measure
             disk += config.count * self._sample_bytes(arm)
             is_guided = any(scale != 1.0 for scale in entry.guidances)
             memory = max(memory, self._walk_memory(config, is_guided=is_guided))
-            precisions.add(config.precision)
-        precision = "bfloat16" if precisions == {"bfloat16"} else "float32"
-        return Cost(
-            "search", flop=flop, disk=disk, memory=memory, jobs=len(entry.samples), precision=precision
-        )
+        return Cost("search", **work, disk=disk, memory=memory, jobs=len(entry.samples))
 
     def _evaluations(self, name: str, entry: EvaluationConfig) -> Cost:
         """Features of all sets, of the reference and of the other split."""
@@ -206,7 +215,7 @@ class Costing:
         images = sum(each.count for each in sets) + self.sizing.count(entry.dataset, "all")
         return Cost(
             "features",
-            flop=images * measure,
+            float32=images * measure,
             disk=images * outputs * _FLOAT,
             memory=_MEASURING,
             merge="evaluate",
@@ -219,11 +228,9 @@ class Costing:
         for _, model in self.sizing.book.ingredients("information", name)["models"]:
             size, classes = self.sizing.model(model)
             flop += rows * len(entry.orders) * forward_flops(size)
-            memory = max(
-                memory,
-                walk_bytes(size, classes, samples=entry.batch, queries=size.positions, precision="float32"),
-            )
-        return Cost("information", flop=flop, memory=memory)
+            block = kept_bytes(size, "float32") // size.layers  # nothing is kept but one, and the logits
+            memory = max(memory, _FLOAT * size.parameters(classes) + entry.batch * block)
+        return Cost("information", float32=flop, memory=memory)
 
     def _reports(self, name: str, entry: Any) -> Cost:
         return Cost("report")
@@ -253,7 +260,7 @@ class Costing:
 
     def _walk_memory(self, entry: SamplesConfig, *, is_guided: bool) -> int:
         size, classes = self.sizing.model(entry.model)
-        queries = max(_asked(size, entry.policy))
+        queries = max(asked(size, entry.policy))
         branches = 2 if is_guided else 1
         return walk_bytes(
             size,
@@ -272,25 +279,8 @@ class Costing:
         return book.tokenizer_of(samples), model.tokens
 
 
-@lru_cache(maxsize=1024)
-def walk_cost(size: ModelSize, policy: PolicyConfig, guidance: GuidanceConfig | None = None) -> int:
-    """One sample's walk; guidance adds a second one, asked about the chosen places or about all."""
-    asked, filled = _asked(size, policy), _filled(size, policy)
-    cost = walk_flops(size, asked, filled)
-    if guidance is not None and guidance.scale != 1.0:
-        cost += walk_flops(size, asked if guidance.places == "guided" else filled, filled)
-    return cost
-
-
-def _filled(size: ModelSize, policy: PolicyConfig) -> Sequence[int]:
-    """How many places each step fills."""
-    per_step = PerStepConfig() if isinstance(policy, NearConfig) else policy.per_step
-    return places_per_step(per_step, size.positions)
-
-
-def _asked(size: ModelSize, policy: PolicyConfig) -> Sequence[int]:
-    """How many places each step asks about: those of the order, or all that are open."""
-    filled = _filled(size, policy)
-    if isinstance(policy, FollowConfig):
-        return filled
-    return [size.positions - sum(filled[:step]) for step in range(len(filled))]
+def _in(precision: Precision, work: int, beside: int = 0) -> Work:
+    """Work of a precision, and work beside it that is always float32."""
+    if precision == "bfloat16":
+        return {"float32": beside, "bfloat16": work}
+    return {"float32": work + beside, "bfloat16": 0}
