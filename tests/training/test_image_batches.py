@@ -1,3 +1,5 @@
+import threading
+
 import numpy as np
 import pytest
 import torch
@@ -62,7 +64,39 @@ def test_images_that_differ_from_visit_to_visit_are_never_kept() -> None:
     assert seen(batches, range(2, 3)) == [
         i + visit for i, visit in zip(seen(plain, range(2, 3)), range(10, 15), strict=True)
     ]
-    assert asked == [[10, 11, 12, 13, 14]]
+    assert asked[0] == [10, 11, 12, 13, 14]
+
+
+def test_what_is_not_kept_is_read_a_batch_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(image_batches, "RESIDENT_BYTES", 100)
+    resident = ImageBatches(load, np.arange(12), batch=5, seed=0)
+    began: list[int] = []
+    second = threading.Event()
+
+    def watched(ids: np.ndarray) -> np.ndarray:
+        began.append(len(ids))
+        if began.count(5) == 2:
+            second.set()
+        return load(ids)
+
+    batches = ImageBatches(watched, np.arange(12), batch=5, seed=0)
+    batches(0)
+    assert second.wait(10)  # nobody asked for batch 1 yet
+    assert seen(batches, range(1, 4)) == seen(resident, range(1, 4))
+    assert seen(batches, range(0, 1)) == seen(resident, range(0, 1))  # back again
+
+
+def test_an_error_of_reading_ahead_is_raised_where_it_is_due(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(ids: np.ndarray, visits: np.ndarray) -> np.ndarray:
+        if visits[0] == 10:
+            raise BadInput("a/7.png: not a readable image")
+        return load(ids)
+
+    batches = ImageBatches(load, np.arange(12), batch=5, seed=0, load_visits=broken)
+    batches(0)
+    batches(1)
+    with pytest.raises(BadInput, match=r"a/7\.png"):
+        batches(2)
 
 
 def test_no_images_is_an_error_that_names_the_keys() -> None:

@@ -1,6 +1,7 @@
 """Shuffled batches of training images without state: a batch is a function of the seed and the step."""
 
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 import torch
@@ -15,6 +16,8 @@ RESIDENT_BYTES = 2**29  # image sets up to this size are read once and stay in m
 
 class ImageBatches:
     """Batches of `batch` images; every image comes once an epoch, in an order drawn by noise.
+
+    What does not fit in memory is read one batch ahead, while the caller computes.
 
     batches = ImageBatches(source.load, source.index.rows("train"), batch=64, seed=0)
     images = batches(0)      # uint8 [64, 3, H, W]
@@ -33,24 +36,37 @@ class ImageBatches:
     ) -> None:
         if len(ids) == 0:
             raise BadInput("the dataset has no training images; check its `path` and `test_every`")
-        self._load = load_visits or (lambda ids, _: load(ids))
+        self._load: Callable[[np.ndarray, np.ndarray], np.ndarray] = load_visits or (lambda ids, _: load(ids))
         self._ids = ids
         self._batch = batch
         self._seed = seed
         self._shuffles: dict[int, Tensor] = {}  # remembered, never needed: they can be drawn again
+        self._reader = ThreadPoolExecutor(1)
+        self._ahead: tuple[int, Future[np.ndarray]] | None = None
         self._resident: np.ndarray | None = None
         if not load_visits and load(ids[:1]).nbytes * len(ids) <= RESIDENT_BYTES:
             self._resident = load(ids)
 
     def __call__(self, step: int) -> UInt8[Tensor, "B 3 H W"]:
         """The batch of `step` (from 0)."""
+        if self._resident is not None:
+            images = self._read(step)
+        else:
+            due = self._ahead[1] if self._ahead and self._ahead[0] == step else self._read_later(step)
+            self._ahead = (step + 1, self._read_later(step + 1))
+            images = due.result()
+        return torch.from_numpy(images).permute(0, 3, 1, 2).contiguous()
+
+    def _read_later(self, step: int) -> "Future[np.ndarray]":
+        return self._reader.submit(self._read, step)
+
+    def _read(self, step: int) -> UInt8[np.ndarray, "B H W 3"]:
         visits = torch.arange(step * self._batch, (step + 1) * self._batch)
         rows = self._rows(visits).numpy()
-        if self._resident is None:
-            images = self._load(self._ids[rows], visits.numpy())
-        else:
-            images = self._resident[rows]
-        return torch.from_numpy(images).permute(0, 3, 1, 2).contiguous()
+        if self._resident is not None:
+            images: np.ndarray = self._resident[rows]
+            return images
+        return self._load(self._ids[rows], visits.numpy())
 
     def _rows(self, visits: Int64[Tensor, " B"]) -> Int64[Tensor, " B"]:
         epochs = visits // len(self._ids)
