@@ -188,7 +188,7 @@ def test_what_the_book_does_not_say_is_assumed_aloud_or_given(planned: Planned) 
     assert planned.facts(BOOK)["assumed"] == [
         "datasets.imagenet: 1,281,167 images, as ImageNet's has; --images says otherwise",
         "datasets.imagenet: 50,000 test images, as ImageNet's has",
-        "models.xl: size XL, as its file is named",
+        "models.xl: size 0.7B, as its file is named",
     ]
     fewer = planned.entries(BOOK, "--images", "1000")
     assert fewer["orders.greedy"]["tflop"] == pytest.approx(2000 * 51.3, rel=0.05)
@@ -226,6 +226,21 @@ def test_a_models_size_is_read_from_its_file_or_asked_for(
     blocks = 2 * (4 * 32**2 + 3 * 32 * 256 + 64) + 32
     tables = (1001 + 2 * 16384 + 1) * 32
     assert planned.entries(unknown)["models.xl"]["disk_bytes"] == 4 * (blocks + tables)
+
+
+@pytest.mark.parametrize(
+    ("file", "parameters"),
+    [
+        ("c2i_B_256.pt", 110_888_448),
+        ("c2i_XL_384.pt", 774_699_520),
+        ("randar_0.3b_x.safetensors", 342_911_000),
+    ],
+)
+def test_published_files_are_named_by_their_size(planned: Planned, file: str, parameters: int) -> None:
+    book = {key: BOOK[key] for key in ("name", "datasets", "tokenizers", "tokens")}
+    book["models"] = {"raster": {"kind": "llamagen", "tokens": "adm", "weights": file}}
+    disk = planned.entries(book)["models.raster"]["disk_bytes"]
+    assert disk == pytest.approx(4 * parameters, rel=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -11,13 +11,7 @@ from oarpipe.config.samples import SamplesConfig, SearchConfig
 from oarpipe.config.tokenizers import TokensConfig, VQGANConfig
 from oarpipe.config.training import Precision
 from oarpipe.decoding.flops import asked, walk_cost
-from oarpipe.metrics.flops import (
-    INCEPTION_FLOPS,
-    INCEPTION_OUTPUTS,
-    INCEPTION_PARAMETERS,
-    classifier_flops,
-    classifier_layers,
-)
+from oarpipe.metrics.flops import INCEPTION_PARAMETERS, classifier_flops, classifier_layers
 from oarpipe.models.flops import forward_flops, training_flops
 from oarpipe.models.memory import kept_bytes, training_bytes, walk_bytes
 from oarpipe.tokenizers import flops
@@ -87,7 +81,7 @@ class Costing:
     def _features(self, name: str, entry: Any) -> Cost:
         if not isinstance(entry, ClassifierConfig):
             return Cost("train_features", disk=_FLOAT * INCEPTION_PARAMETERS)
-        sizes = self._classifier(entry)
+        sizes = self.sizing.classifier(entry)
         weights = sum(weights for weights, _ in classifier_layers(*sizes))
         images = 3 * entry.train.steps * entry.train.batch + self.sizing.count(entry.dataset, "test")
         return Cost(
@@ -184,7 +178,7 @@ class Costing:
         """Every cell of the grid for every arm, and the arm in full at the dearest setting."""
         work: Work = {"float32": 0, "bfloat16": 0}
         disk = memory = 0
-        measure, _ = self._measuring(entry.features)
+        measure, _ = self.sizing.measuring(entry.features)
         for arm in entry.samples:
             config: Any = self.sizing.book.entry("samples", arm)
             size, _ = self.sizing.model(config.model)
@@ -205,7 +199,7 @@ class Costing:
 
     def _evaluations(self, name: str, entry: EvaluationConfig) -> Cost:
         """Features of all sets, of the reference and of the other split."""
-        measure, outputs = self._measuring(entry.features)
+        measure, outputs = self.sizing.measuring(entry.features)
         book = self.sizing.book
         arms: list[str] = [arm for _, arm in book.ingredients("evaluations", name).get("samples", [])]
         for _, search in book.ingredients("evaluations", name).get("searches", []):
@@ -235,27 +229,14 @@ class Costing:
     def _reports(self, name: str, entry: Any) -> Cost:
         return Cost("report")
 
-    def _classifier(self, entry: ClassifierConfig) -> tuple[int, int, int, int]:
-        """Resolution, channels, dimensions and classes."""
-        resolution, classes = self.sizing.resolution(entry.dataset), self.sizing.classes(entry.dataset)
-        return resolution, entry.channels, entry.dimensions, classes
-
-    def _measuring(self, features: str) -> tuple[int, int]:
-        """What measuring an image costs, and how many numbers it gives."""
-        entry: Any = self.sizing.book.entry("features", features)
-        if isinstance(entry, ClassifierConfig):
-            sizes = self._classifier(entry)
-            return classifier_flops(*sizes), entry.dimensions + sizes[-1]
-        return INCEPTION_FLOPS, INCEPTION_OUTPUTS
-
     def _image(self, samples: str) -> int:
         """Decoding the codes of one sample."""
-        tokenizer, tokens = self._origin(samples)
+        tokenizer, tokens = self.sizing.origin(samples)
         return flops.flops(self.sizing.tokenizer(tokenizer).decode(self.sizing.tokens(tokens).resolution))
 
     def _sample_bytes(self, samples: str) -> int:
         """A row of samples.zarr before compression: the image; codes, order and score of every position."""
-        tokens = self.sizing.tokens(self._origin(samples)[1])
+        tokens = self.sizing.tokens(self.sizing.origin(samples)[1])
         return 3 * tokens.resolution**2 + tokens.positions * (4 + 2 + _FLOAT)
 
     def _walk_memory(self, entry: SamplesConfig, *, is_guided: bool) -> int:
@@ -270,13 +251,6 @@ class Costing:
             precision=entry.precision,
             branches=branches,
         )
-
-    def _origin(self, samples: str) -> tuple[str, str]:
-        """The tokenizer and the tokens behind a sample set."""
-        book = self.sizing.book
-        config: Any = book.entry("samples", samples)
-        model: Any = book.entry("models", config.model)
-        return book.tokenizer_of(samples), model.tokens
 
 
 def _in(precision: Precision, work: int, beside: int = 0) -> Work:

@@ -13,7 +13,7 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 
 from oarpipe.config.book import Book
-from oarpipe.config.datasets import DigitsConfig, FolderConfig, Split
+from oarpipe.config.datasets import ClassifierConfig, DigitsConfig, FolderConfig, Split
 from oarpipe.config.models import PRESETS, ImportedModelConfig, ModelConfig
 from oarpipe.config.tokenizers import (
     ImportedTokenizerConfig,
@@ -23,6 +23,7 @@ from oarpipe.config.tokenizers import (
     VQGANConfig,
 )
 from oarpipe.errors import BadInput
+from oarpipe.metrics.flops import INCEPTION_FLOPS, INCEPTION_OUTPUTS, classifier_flops
 from oarpipe.models.flops import ModelSize, ffn_width
 from oarpipe.tokenizers import flops
 
@@ -31,7 +32,9 @@ IMAGENET = {"train": 1_281_167, "test": 50_000}
 ADM_REFERENCE = 10_000  # images in VIRTUAL_imagenet256_labeled.npz
 CLASSES, PIXELS = 1000, 256  # ImageNet's, and those of the images behind published codes
 _VIEWS = {"centre": 1, "adm": 2, "ten_crop": 10}
-_PRESET_OF = {"0.3b": "L", "0.7b": "XL", "1.4b": "XXL"}  # RandAR's files are named by parameters
+# Layers and width by what published files are named: presets, RandAR's parameters, LlamaGen's largest.
+_SIZES = {name: (layers, width) for name, (layers, _, width) in PRESETS.items()}
+_SIZES |= {"0.3B": _SIZES["L"], "0.7B": _SIZES["XL"], "1.4B": _SIZES["XXL"], "3B": (24, 3200)}
 
 
 @dataclass(frozen=True)
@@ -156,21 +159,41 @@ class Sizing:
             tokens.classes,
         )
 
+    def classifier(self, entry: ClassifierConfig) -> tuple[int, int, int, int]:
+        """Resolution, channels, dimensions and classes of a measuring network of our own."""
+        resolution, classes = self.resolution(entry.dataset), self.classes(entry.dataset)
+        return resolution, entry.channels, entry.dimensions, classes
+
+    def measuring(self, features: str) -> tuple[int, int]:
+        """What measuring an image costs, in FLOP, and how many numbers it gives."""
+        entry: Any = self.book.entry("features", features)
+        if isinstance(entry, ClassifierConfig):
+            sizes = self.classifier(entry)
+            return classifier_flops(*sizes), entry.dimensions + sizes[-1]
+        return INCEPTION_FLOPS, INCEPTION_OUTPUTS
+
+    def origin(self, samples: str) -> tuple[str, str]:
+        """The tokenizer and the tokens behind a sample set."""
+        config: Any = self.book.entry("samples", samples)
+        model: Any = self.book.entry("models", config.model)
+        return self.book.tokenizer_of(samples), model.tokens
+
     def _published_size(self, name: str, entry: ImportedModelConfig) -> tuple[int, int]:
         """Layers and width, from the file if it is here, else from its name, else from `--size`."""
         file = entry.weights.path or entry.weights.file or ""
         if file.endswith(".safetensors") and Path(file).is_file():
             return _size_in_header(Path(file))
-        words = re.split(r"[_-]", Path(file).stem)
-        told = next((w for w in (_PRESET_OF.get(w.lower(), w.upper()) for w in words) if w in PRESETS), None)
-        preset = told or self._size
-        if preset is None:
+        words = [word.upper() for word in re.split(r"[_-]", Path(file).stem)]
+        told = next((word for word in words if word in _SIZES), None)
+        name_of_size = told or self._size
+        if name_of_size is None:
             raise BadInput(
                 f"models.{name}: neither the book nor the name of {file} says how large it is; give --size"
             )
-        self._assume(f"models.{name}: size {preset}, as {'its file is named' if told else '--size says'}")
-        layers, _, width = PRESETS[preset]
-        return layers, width
+        self._assume(
+            f"models.{name}: size {name_of_size}, as {'its file is named' if told else '--size says'}"
+        )
+        return _SIZES[name_of_size]
 
     def _total(self, what: str, entry: Any) -> int:
         """How many images a dataset or a set of published codes has, test images of another place apart."""
