@@ -1,6 +1,7 @@
 """The main table, the likelihoods and the searches, from a grown tree."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from oarpipe.base.files import checked
 from oarpipe.reports.likelihoods import likelihood_series, likelihood_table
 from oarpipe.reports.results import Results
-from oarpipe.reports.tables import Cell, Column, MainTable, main_table, search_tables
+from oarpipe.reports.tables import Cell, Column, MainTable, SearchTable, main_table, search_tables
 from tests.reports.tree import grow, small_book
 
 TABLES = {"evaluation": "evaluations"}
@@ -103,3 +104,23 @@ def test_a_search_marks_the_cell_that_was_chosen(one_seed: Results) -> None:
     assert [table.arm for table in tables] == ["any_random", "greedy_annealed_greedy"]
     marks = {t: [cell.mark for cell in row] for t, row in tables[0].rows}
     assert marks == {0.8: ["best"], 1.0: [""]}
+    assert tables[0].verdict == "0 of 1 other setting not distinguishable"
+
+
+def test_a_search_tells_the_best_cells_interval_and_which_cannot_be_told_from_it(one_seed: Results) -> None:
+    def cell(t: float, value: float, gap: list[float] | None) -> dict[str, Any]:
+        edges = {"low": value - 0.1, "high": value + 0.1} if gap else {"low": None, "high": None}
+        return {"temperature": t, "guidance": 1.0, "value": value, **edges, "above_best": gap}
+
+    def table(*cells: dict[str, Any]) -> SearchTable:
+        receipt, content = one_seed.searches[0]
+        found = Results(one_seed.receipts)
+        found.__dict__["searches"] = [(receipt, {**content, "grid": list(cells), "best": cells[0]})]
+        return search_tables(found)[0]
+
+    told = table(cell(1.0, 3.0, [0, 0]), cell(1.1, 3.1, [-0.1, 0.3]), cell(1.2, 3.5, [0.2, 0.8]))
+    shown = [(row[0].text, row[0].detail, row[0].mark) for _, row in told.rows]
+    assert shown == [("3.00", "2.90 – 3.10", "best"), ("3.10", "", "tied"), ("3.50", "", "")]
+    assert told.verdict == "1 of 2 other settings not distinguishable"
+    assert table(cell(1.0, 3.0, None), cell(1.1, 3.1, None)).verdict == "not resampled"
+    assert table(cell(1.0, 3.0, [0, 0])).verdict == "the only setting"

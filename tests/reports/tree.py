@@ -243,6 +243,9 @@ class _Grower:
             for g in entry.guidances
         ]
         best = min(grid, key=lambda cell: cell["value"])
+        for cell in grid:
+            gap = cell["value"] - best["value"]
+            cell.update(low=cell["value"] - 0.2, high=cell["value"] + 0.2, above_best=[0.9 * gap, 1.1 * gap])
         facts = {"arm": arm.name, "split": entry.split, "count": entry.count, "metric": "fd[digits]"}
         write_json(out / "search.json", {**facts, "grid": grid, "best": best})
         self._fill(out, arm, 40, recipe.seed)

@@ -87,6 +87,24 @@ def test_the_best_cell_is_the_nearest_of_the_whole_grid(found: tuple[Path, dict[
     assert (told["arm"], told["split"], told["count"], told["metric"]) == ("greedy", "test", 24, "fd[digits]")
 
 
+def test_every_cell_has_an_interval_and_a_paired_one_above_the_best(
+    found: tuple[Path, dict[str, Any]],
+) -> None:
+    told = found[1]
+    assert told["bootstrap"] == 100
+    for cell in told["grid"]:
+        assert cell["low"] < cell["value"] < cell["high"]
+        low, high = cell["above_best"]
+        assert low <= cell["value"] - told["best"]["value"] <= high
+    assert told["best"]["above_best"] == [0, 0]
+
+
+def test_without_resampling_there_are_no_intervals(line: dict[str, Any], tmp_path: Path) -> None:
+    told = run(line, tmp_path / "greedy", bootstrap=0, temperatures=[1.0], guidances=[1.0])
+    (cell,) = told["grid"]
+    assert (cell["low"], cell["high"], cell["above_best"]) == (None, None, None)
+
+
 def test_a_cells_value_is_the_frechet_distance_of_a_plain_generation(
     line: dict[str, Any], found: tuple[Path, dict[str, Any]], tmp_path: Path
 ) -> None:

@@ -18,6 +18,7 @@ from oarpipe.reports.likelihoods import likelihood_series, likelihood_table
 from oarpipe.reports.paper import paper_claims
 from oarpipe.reports.pictures import pictures
 from oarpipe.reports.provenance import anchor, duration, everything_made, machines
+from oarpipe.reports.published import reached
 from oarpipe.reports.results import Results
 from oarpipe.reports.summary import summary
 from oarpipe.reports.tables import main_table, search_tables
@@ -43,6 +44,7 @@ def render(config: ReportConfig, receipts: Mapping[str, Sequence[Receipt]]) -> s
     arm_colours = colours(results.arms)
     return environment.get_template("report.html.j2").render(
         config=config,
+        reached=reached(results, config.published) if config.published else None,
         summary=summary(results),
         results=results,
         facts=results.evaluations[results.seed],

@@ -164,7 +164,10 @@ def _floor(results: Results, columns: Sequence[Column]) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class SearchTable:
-    """One arm's grid: its distance at every temperature (rows) and guidance (columns), the best marked."""
+    """One arm's grid: its distance at every temperature (rows) and guidance (columns), the best marked.
+
+    `verdict` says how sure the choice is: how many other cells cannot be told from the best.
+    """
 
     search: str
     arm: str
@@ -172,6 +175,7 @@ class SearchTable:
     facts: Mapping[str, Any]
     guidances: Sequence[float]
     rows: Sequence[tuple[float, Sequence[Cell]]]
+    verdict: str
 
 
 def search_tables(results: Results) -> list[SearchTable]:
@@ -182,16 +186,38 @@ def search_tables(results: Results) -> list[SearchTable]:
     for receipt, content in sorted(
         found, key=lambda one: (one[0].name, places.get(one[1]["arm"], len(places)))
     ):
-        values = {(cell["temperature"], cell["guidance"]): cell["value"] for cell in content["grid"]}
-        best = (content["best"]["temperature"], content["best"]["guidance"])
-        guidances = sorted({g for _, g in values})
-        rows = [
-            (t, [_grid_cell(values.get((t, g)), (t, g) == best) for g in guidances])
-            for t in sorted({t for t, _ in values})
-        ]
-        tables.append(SearchTable(receipt.name, content["arm"], receipt.seed, content, guidances, rows))
+        best = content["best"]
+        cells = {(one["temperature"], one["guidance"]): _grid_cell(one, best) for one in content["grid"]}
+        guidances = sorted({g for _, g in cells})
+        rows = [(t, [cells.get((t, g), Cell()) for g in guidances]) for t in sorted({t for t, _ in cells})]
+        tables.append(
+            SearchTable(
+                receipt.name, content["arm"], receipt.seed, content, guidances, rows, _verdict(content)
+            )
+        )
     return tables
 
 
-def _grid_cell(value: float | None, is_best: bool) -> Cell:
-    return Cell() if value is None else Cell(number(value, 2), mark="best" if is_best else "")
+def _grid_cell(cell: Mapping[str, Any], best: Mapping[str, Any]) -> Cell:
+    """A cell's distance; of the best its interval too, of others whether they can be told from it."""
+    if cell == best:
+        is_resampled = cell.get("low") is not None
+        detail = f"{number(cell['low'], 2)} – {number(cell['high'], 2)}" if is_resampled else ""
+        return Cell(number(cell["value"], 2), detail, mark="best")
+    return Cell(number(cell["value"], 2), mark="tied" if _may_be_best(cell) else "")
+
+
+def _may_be_best(cell: Mapping[str, Any]) -> bool:
+    """Whether the paired interval of the cell's distance above the best holds zero."""
+    gap = cell.get("above_best")
+    return gap is not None and bool(gap[0] <= 0 <= gap[1])
+
+
+def _verdict(content: Mapping[str, Any]) -> str:
+    others = [cell for cell in content["grid"] if cell != content["best"]]
+    if content["best"].get("above_best") is None:
+        return "not resampled"
+    if not others:
+        return "the only setting"
+    tied = sum(map(_may_be_best, others))
+    return f"{tied} of {len(others)} other setting{'s' * (len(others) > 1)} not distinguishable"

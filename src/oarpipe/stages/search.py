@@ -1,7 +1,7 @@
 """Finds an arm's best temperature and guidance on one split, then samples the arm there in full."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from oarpipe.base.agreement import check_tokens_of
 from oarpipe.base.files import Receipt, Stage, checked, read_json, write_json
@@ -9,10 +9,12 @@ from oarpipe.base.log import log, progress
 from oarpipe.base.shards import Shard
 from oarpipe.config.recipe import Recipe, read_recipe
 from oarpipe.config.samples import SamplesConfig, SearchConfig
+from oarpipe.stages.features import BATCH
 from oarpipe.stages.generate import fill_store, load_generator
 
 if TYPE_CHECKING:
     from oarpipe.decoding.generation import Generator
+    from oarpipe.metrics.extractors import Extractor
 
 
 def search(
@@ -26,7 +28,10 @@ def search(
     features: Path,
     out: Path,
 ) -> None:
-    """Measures every cell of the grid for one arm (its samples recipe), and keeps the nearest."""
+    """Measures every cell of the grid for one arm (its samples recipe), and draws the full set at the best.
+
+    `search.json` tells every cell's distance with its interval, and how far above the best it is.
+    """
     arm_recipe: Recipe[SamplesConfig] = read_recipe(arm, "samples")
     receipts = {
         "model": checked(model, "models"),
@@ -52,6 +57,7 @@ def search(
     fill_store(chosen, stage, Shard(1, 1), f"searches/{recipe.name}/{arm_recipe.name}, in full")
     publish(stage.state / "samples.zarr", out / "samples.zarr")
     facts = {
+        "bootstrap": recipe.entry.bootstrap,
         "arm": arm_recipe.name,
         "split": recipe.entry.split,
         "count": recipe.entry.count,
@@ -65,24 +71,66 @@ def search(
 
 def _measure_grid(
     stage: Stage, generator: "Generator", arm: str, receipts: dict[str, Receipt]
-) -> tuple[str, list[dict[str, float]]]:
-    """The metric and its value in every cell; cells measured before a kill are not measured again."""
-    from oarpipe.data.images import open_images
+) -> tuple[str, list[dict[str, Any]]]:
+    """The metric, and every cell with its value and intervals; cells measured before a kill are kept."""
     from oarpipe.metrics.extractors import load_extractor, metric_name
-    from oarpipe.metrics.features import measure
-    from oarpipe.metrics.fidelity import frechet_distance
 
     entry: SearchConfig = stage.recipe.entry
     extractor = load_extractor(receipts["features"])
-    source = open_images(receipts["dataset"])
-    wanted = source.index.rows(entry.split)
-    reference = measure(extractor, [source.load(wanted)])
-    cells = [{"temperature": t, "guidance": g} for t in entry.temperatures for g in entry.guidances]
-    for i, cell in enumerate(progress(cells, f"searches/{stage.recipe.name}/{arm}", unit="cell")):
-        file = stage.state / f"cell-{i}.json"
-        if not file.is_file():
-            drawn = generator.at(**cell).blocks(range(entry.count))
-            found = measure(extractor, (block.images for block in drawn))
-            write_json(file, frechet_distance(found, reference))
-        cell["value"] = float(read_json(file))
-    return metric_name("fd", extractor.name, extractor.kind), cells
+    settings = [{"temperature": t, "guidance": g} for t in entry.temperatures for g in entry.guidances]
+    files = [stage.state / f"cell-{i}.json" for i in range(len(settings))]
+    missing = {file: cell for file, cell in zip(files, settings, strict=True) if not file.is_file()}
+    if missing:
+        what = f"searches/{stage.recipe.name}/{arm}"
+        _measure_cells(stage, generator, extractor, receipts["dataset"], missing, what)
+    cells = [{**cell, **read_json(file)} for cell, file in zip(settings, files, strict=True)]
+    return metric_name("fd", extractor.name, extractor.kind), _with_intervals(cells)
+
+
+def _measure_cells(
+    stage: Stage,
+    generator: "Generator",
+    extractor: "Extractor",
+    dataset: Receipt,
+    missing: dict[Path, dict[str, float]],
+    what: str,
+) -> None:
+    """Draws each missing cell's images, and writes their distance and its replicates to the cell's file."""
+    from oarpipe.data.images import open_images
+    from oarpipe.metrics.bootstrap import FrechetBootstrap
+    from oarpipe.metrics.features import measure
+    from oarpipe.metrics.fidelity import frechet_distance
+    from oarpipe.metrics.statistics import statistics
+
+    entry: SearchConfig = stage.recipe.entry
+    source = open_images(dataset)
+    rows = source.index.rows(entry.split)
+    batches = (source.load(rows[i : i + BATCH]) for i in range(0, len(rows), BATCH))
+    reference = statistics(measure(extractor, batches).features)
+    bootstrap = FrechetBootstrap(reference, replicates=entry.bootstrap, seed=stage.recipe.seed)
+    for file, cell in progress(missing.items(), what, unit="cell"):
+        drawn = generator.at(**cell).blocks(range(entry.count))
+        found = measure(extractor, (block.images for block in drawn))
+        replicates = bootstrap(found.features, f"{what}, {file.stem}")
+        write_json(file, {"value": frechet_distance(found, reference), "replicates": replicates})
+
+
+def _with_intervals(cells: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Each cell with intervals, instead of its replicates: of its value, and of its distance from the best.
+
+    The latter is paired: all cells show the same classes, drawn with the same noise and resampled alike.
+    """
+    from oarpipe.metrics.bootstrap import interval
+
+    best = min(cells, key=lambda cell: cell["value"])
+    told = []
+    for cell in cells:
+        value, replicates = cell["value"], cell["replicates"]
+        low, high, gap = None, None, None
+        if replicates:
+            low, high = interval(replicates, estimate=value)
+            gaps = [a - b for a, b in zip(replicates, best["replicates"], strict=True)]
+            gap = list(interval(gaps, estimate=value - best["value"]))
+        whole = {"temperature": cell["temperature"], "guidance": cell["guidance"], "value": value}
+        told.append({**whole, "low": low, "high": high, "above_best": gap})
+    return told
