@@ -2,6 +2,7 @@
 
 import json
 import os
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,32 @@ def test_randars_samples_are_ordered_by_index_over_all_classes(tmp_path: Path) -
     assert listing.views == ["original", "flipped"]
     assert listing.where(3) == f"{tmp_path}/codes/12/3.npy"
     np.testing.assert_array_equal(all_codes(listing), TWO)
+
+
+def test_randars_tar_is_read_without_unpacking(tmp_path: Path) -> None:
+    root = published.randar(tmp_path / "imagenet-codes", TWO, LABELS)
+    (root / "README.md").touch()
+    file = tmp_path / "codes.tar"
+    with tarfile.open(file, "w") as archive:
+        archive.add(root, root.name)
+    listing, unpacked = listed("randar", file), listed("randar", root)
+    assert listing.sample_ids.tolist() == unpacked.sample_ids.tolist()
+    assert listing.labels.tolist() == LABELS
+    np.testing.assert_array_equal(all_codes(listing), TWO)
+    with pytest.raises(BadInput, match=r"codes\.tar/1/0\.npy: code \d+, but the tokenizer has 2"):
+        all_codes(listing, codebook=2)
+
+
+def test_a_tar_that_is_cut_short_or_of_other_things_is_told(tmp_path: Path) -> None:
+    root = published.randar(tmp_path / "codes", TWO, LABELS)
+    file = tmp_path / "codes.tar"
+    with tarfile.open(file, "w") as archive:
+        archive.add(root / "1", "n01440764")
+    with pytest.raises(BadInput, match=r"n01440764/\d\.npy is not named CLASS/INDEX\.npy, numbers both"):
+        listed("randar", file)
+    file.write_bytes(file.read_bytes()[:1500])
+    with pytest.raises(BadInput, match=r"codes\.tar: .*fetch it again"):
+        listed("randar", file)
 
 
 def test_randars_gaps_are_kept_as_sample_ids(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -135,7 +135,7 @@ class ImportedTokensConfig(Strict):
     """Codes that another project wrote down, as RandAR, LlamaGen, RAR or LPD lay them out."""
 
     kind: Literal["randar", "llamagen", "rar", "lpd"]
-    path: str = Field(description="folder of the codes (RAR: the .jsonl file)")
+    path: str = Field(description="folder of the codes; also RandAR's .tar, and RAR's .jsonl file")
     tokenizer: Annotated[str, Ref("tokenizers")] = Field(description="tokenizer that made them")
     classes: int | None = Field(None, ge=1, description="number of classes; null: as many as the labels show")
     count: int | None = Field(

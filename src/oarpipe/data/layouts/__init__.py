@@ -30,9 +30,12 @@ def list_tokens(config: ImportedTokensConfig) -> Listing:
     path = Path(config.path)
     if not path.exists():
         raise IncompleteData(f"{path}: no such file or folder; set the entry's `path` to the codes")
-    if path.is_dir() == (config.kind == "rar"):
-        wanted = "the .jsonl file" if config.kind == "rar" else "the folder of the codes"
-        raise BadInput(f"{path}: expected {wanted}, as kind {config.kind} has it; mend the entry's `path`")
+    fits = path.is_file() if config.kind == "rar" else path.is_dir()
+    if not fits and not (config.kind == "randar" and path.suffix == ".tar"):
+        wanted = {"rar": "the .jsonl file", "randar": "the folder or the tar"}.get(config.kind, "the folder")
+        raise BadInput(
+            f"{path}: expected {wanted} of the codes, as kind {config.kind} has it; mend the entry's `path`"
+        )
     found = _LISTERS[config.kind](path, config)
     if config.count not in (None, len(found)):
         raise IncompleteData(

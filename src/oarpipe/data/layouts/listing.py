@@ -102,7 +102,7 @@ def numbered_files(folder: Path) -> Int64[np.ndarray, " n"]:
             stem, dot, suffix = entry.name.rpartition(".")
             if f"{dot}{suffix}" != ".npy":
                 ignored += 1
-            elif not _is_number(stem):
+            elif not is_number(stem):
                 raise BadInput(f"{entry.path}: expected the file's name to be a number")
             else:
                 numbers.append(int(stem))
@@ -116,7 +116,7 @@ def numbered_folders(folder: Path) -> list[int]:
     with os.scandir(folder) as entries:
         names = [entry.name for entry in entries if entry.is_dir() and not entry.name.startswith(".")]
     for name in names:
-        if not _is_number(name):
+        if not is_number(name):
             raise BadInput(
                 f"{folder / name}: expected folders named by numbers of classes; set the entry's `path` to "
                 "the folder that holds them"
@@ -131,6 +131,6 @@ def write_folder(out: Path, write: Callable[[Path], None]) -> None:
     write_atomically(out, write)
 
 
-def _is_number(name: str) -> bool:
+def is_number(name: str) -> bool:
     """A whole number written the one way that Python writes it."""
     return name.isascii() and name.isdigit() and (name == "0" or name[0] != "0")

@@ -63,7 +63,7 @@ def _class_tars(path: Path, split: str | None, ignored: Ignored) -> list[Found]:
     for name, file, begin, end in _inner_tars(path, ignored):
         label = Path(name).name.removesuffix(".tar")
         images = []
-        for member in _members(file, begin, end):
+        for member in tar_members(file, begin, end):
             place = f"{name}/{member.name}"
             if is_image(member.name):
                 images.append(Found(place, member.size, label, split, member.offset_data))
@@ -86,14 +86,14 @@ def _inner_tars(path: Path, ignored: Ignored) -> Iterator[tuple[str, Path, int, 
             else:
                 ignored.append((entry.name, "not a class's tar"))
         return
-    for member in sorted(_members(path), key=lambda member: member.name):
+    for member in sorted(tar_members(path), key=lambda member: member.name):
         if member.name.endswith(".tar"):
             yield member.name, path, member.offset_data, member.offset_data + member.size
         else:
             ignored.append((member.name, "lies in no class's tar"))
 
 
-def _members(file: Path, begin: int = 0, end: int | None = None) -> Iterator[tarfile.TarInfo]:
+def tar_members(file: Path, begin: int = 0, end: int | None = None) -> Iterator[tarfile.TarInfo]:
     """The regular files of the tar that lies between two bytes of a file; `BadInput` if it is cut short."""
     try:
         with file.open("rb") as handle:
@@ -105,6 +105,7 @@ def _members(file: Path, begin: int = 0, end: int | None = None) -> Iterator[tar
                     check_name(member.name, file)
                     if member.offset_data + member.size > end:
                         raise BadInput(f"{file}: cut short within {member.name}; fetch it again")
+                    archive.members.clear()  # type: ignore[attr-defined]  # a million would fill the memory
                     if member.isreg():
                         yield member
                 # tarfile takes any block that is no header for the end; only zeros are.
@@ -113,7 +114,7 @@ def _members(file: Path, begin: int = 0, end: int | None = None) -> Iterator[tar
                     raise BadInput(f"{file}: damaged or cut short at byte {handle.tell()}; fetch it again")
     except OSError as error:
         raise BadInput(
-            f"{file}: cannot be read ({error.strerror}); set the dataset's `path` to a tar that can"
+            f"{file}: cannot be read ({error.strerror}); set the entry's `path` to a tar that can"
         ) from error
     except tarfile.TarError as error:
         raise BadInput(f"{file}: not an uncompressed tar, or cut short ({error}); fetch it again") from error
@@ -122,7 +123,7 @@ def _members(file: Path, begin: int = 0, end: int | None = None) -> Iterator[tar
 def _labelled(path: Path, labels: Path, ignored: Ignored) -> list[Found]:
     """One tar of images, whose classes a text file tells: by name, or in order of the names."""
     members = {}
-    for member in _members(path):
+    for member in tar_members(path):
         if is_image(member.name):
             members[member.name] = member
         else:
