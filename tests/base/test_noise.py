@@ -52,11 +52,8 @@ def test_uniform_numbers_are_uniform_and_below_one() -> None:
     assert chi_squared < 149.4  # 99.9 % of chi-squared with 99 degrees of freedom; the draw is fixed
 
 
-def test_normal_and_gumbel_numbers_have_their_moments() -> None:
-    normal = noise.normal(0, Stream.AUGMENT, torch.arange(100_000))
+def test_gumbel_numbers_have_their_moments() -> None:
     gumbel = noise.gumbel(0, Stream.CODES, torch.arange(100_000))
-    assert float(normal.mean()) == pytest.approx(0, abs=0.015)
-    assert float(normal.std()) == pytest.approx(1, abs=0.01)
     assert float(gumbel.mean()) == pytest.approx(0.5772, abs=0.02)
     assert float(gumbel.var()) == pytest.approx(1.6449, abs=0.05)
     assert bool(torch.isfinite(gumbel).all())

@@ -19,12 +19,6 @@ def test_inverting_twice_gives_the_order_back(seed: int) -> None:
     assert torch.equal(algebra.invert(algebra.invert(order)), order)
 
 
-@given(st.integers(0, 10_000))
-def test_undo_takes_back_what_apply_did(seed: int) -> None:
-    order, values = some_orders(seed), torch.arange(36.0).view(3, 12)
-    assert torch.equal(algebra.undo(order, algebra.apply(order, values)), values)
-
-
 def test_row_t_of_applied_values_is_the_value_at_the_t_th_position() -> None:
     order, values = some_orders(0), torch.randn(3, 12, 5)
     applied = algebra.apply(order, values)
@@ -43,22 +37,6 @@ def test_a_repeated_position_is_no_order() -> None:
     order = some_orders(2)
     order[1, 0] = order[1, 1]
     assert algebra.is_order(order).tolist() == [True, False, True]
-
-
-def test_composing_with_the_raster_order_changes_nothing() -> None:
-    order = some_orders(3)
-    raster = torch.arange(12).expand(3, -1)
-    assert torch.equal(algebra.compose(order, raster), order)
-    assert torch.equal(algebra.compose(raster, order), order)
-
-
-def test_mirroring_twice_gives_the_order_back_and_swaps_columns() -> None:
-    grid = Grid(3, 4)
-    order = some_orders(4)
-    mirrored = algebra.mirror(order, grid)
-    assert torch.equal(algebra.mirror(mirrored, grid), order)
-    assert torch.equal(mirrored // 4, order // 4)
-    assert torch.equal(mirrored % 4, 3 - order % 4)
 
 
 def test_the_mean_step_distance_of_raster_on_16_by_16_is_the_papers_1_83() -> None:

@@ -41,9 +41,10 @@ rule evaluate:
     benchmark:
         "results/{book}/benchmarks/evaluate/{name}.seed-{seed}.tsv"
     conda:
-        "../../envs/cpu.yaml"
+        "../../envs/gpu.yaml"
     threads: 1
     resources:
+        gpu=1,
         mem_mb=16000,
         runtime=720,
     params:

@@ -68,15 +68,6 @@ def uniform(
     return (bits(seed, stream, sample, step, item) >> 10).double() / 2**53
 
 
-def normal(
-    seed: int, stream: Stream, sample: Tensor | int, step: Tensor | int = 0, item: Tensor | int = 0
-) -> Float[Tensor, "*S"]:
-    """Standard normal numbers, float64, by the inverse distribution."""
-    u = uniform(seed, stream, sample, step, item).clamp_min(2.0**-54)
-    drawn: Tensor = torch.special.ndtri(u)
-    return drawn
-
-
 def gumbel(
     seed: int, stream: Stream, sample: Tensor | int, step: Tensor | int = 0, item: Tensor | int = 0
 ) -> Float[Tensor, "*S"]:

@@ -56,8 +56,8 @@ class FrechetBootstrap:
     the sum of the singular values of X A^(1/2): found from the smaller of its two Gram matrices, of the
     distinct rows only (about 63 % of them), weighted by the root of how often each was drawn.
 
-    Inception's 2,048 dimensions and 50,000 images take about 3.3 s a replicate on one CPU core
-    (docs/benchmarks.md), 1,000 images 0.1 s.
+    With Inception's 2,048 dimensions a replicate of 50,000 images takes some 4 seconds of one CPU core,
+    one of 1,000 images 0.05 (docs/benchmarks.md).
     """
 
     def __init__(

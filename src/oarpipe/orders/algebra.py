@@ -26,22 +26,6 @@ def apply(order: Int[Tensor, "B S"], values: Tensor) -> Tensor:
     return values.gather(1, index)
 
 
-def undo(order: Int[Tensor, "B N"], values: Tensor) -> Tensor:
-    """Values in the order of filling back in raster order: the inverse of `apply`."""
-    return apply(invert(order), values)
-
-
-def compose(first: Int[Tensor, "B N"], second: Int[Tensor, "B N"]) -> Int[Tensor, "B N"]:
-    """The order that visits `first`'s places in the sequence `second` names them."""
-    return first.gather(1, second)
-
-
-def mirror(order: Int[Tensor, "B N"], grid: Grid) -> Int[Tensor, "B N"]:
-    """The order of the horizontally flipped image."""
-    row, column = order // grid.width, order % grid.width
-    return row * grid.width + (grid.width - 1 - column)
-
-
 def step_distances(order: Int[Tensor, "B N"], grid: Grid) -> Float[Tensor, "B M"]:
     """Euclidean distance in cells between consecutive positions, M = N - 1 (paper's d is the mean)."""
     return grid.distance(order[:, 1:], order[:, :-1])
