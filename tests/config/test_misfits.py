@@ -116,3 +116,22 @@ def test_a_published_number_that_is_not_measured_is_told_before_anything_runs(
     with pytest.raises(ConfigError) as caught:
         with_published(**asked)
     assert says in str(caught.value)
+
+
+@pytest.mark.parametrize("test_every", [None, 10])
+def test_published_codes_have_a_test_split_only_if_some_are_held_out(test_every: int | None) -> None:
+    raw = yaml.safe_load(TINY.read_text())
+    raw["tokens"]["digits"] = {
+        "kind": "randar", "path": "codes", "tokenizer": "small", "test_every": test_every
+    }  # fmt: skip
+    if test_every is not None:
+        assert validate(raw, "tiny").ingredients("tokens", "digits") == {
+            "tokenizer": [("tokenizers", "small")]
+        }
+        return
+    with pytest.raises(ConfigError) as told:
+        validate(raw, "tiny")
+    for place in ("orders.greedy_test", "information.main"):
+        assert f"{place}.split: tokens.digits are published codes, of which none are held out" in str(
+            told.value
+        )

@@ -205,7 +205,7 @@ def test_a_folder_that_is_here_is_counted(planned: Planned) -> None:
 
 def test_imported_codes_need_no_dataset_and_tell_their_count(planned: Planned) -> None:
     codes = {"kind": "rar", "path": "ten.jsonl", "tokenizer": "vq16", "views": 10, "count": 500}
-    book = {**BOOK, "tokens": {"adm": codes}}
+    book = {**changed(information={"held_out": {"split": "train"}}), "tokens": {"adm": codes}}
     entries = planned.entries(book)
     assert entries["tokens.adm"]["verb"] == "import_tokens"
     assert entries["tokens.adm"]["disk_bytes"] == 500 * 10 * 256 * 2

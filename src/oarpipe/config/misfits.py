@@ -103,6 +103,14 @@ def _data_misfits(book: "Book") -> Iterable[str]:
                 f"tokens.{name}: {dataset.resolution} pixels are no multiple of the "
                 f"{tokenizer.factor} pixels a token of tokenizers.{entries.tokenizer}"
             )
+    for table in ("orders", "information"):
+        for name, entries in book.tables[table].items():
+            tokens: Any = book.entry("tokens", entries.tokens)
+            if entries.split == "test" and tokens.dataset is None and tokens.test_every is None:
+                yield (
+                    f"{table}.{name}.split: tokens.{entries.tokens} are published codes, of which none are "
+                    "held out; give them `test_every`, or ask for another split"
+                )
     for name, entries in book.tables["information"].items():
         for source in (s for s in entries.orders.values() if s.kind == "table"):
             orders: Any = book.entry("orders", source.orders)
