@@ -11,6 +11,7 @@ from oarpipe.base.files import checked
 from oarpipe.config.datasets import DigitsConfig, FolderConfig
 from oarpipe.config.recipe import Recipe
 from oarpipe.data.images import ImageSource, open_images
+from oarpipe.data.transforms import views_of
 from oarpipe.errors import IncompleteData
 from oarpipe.stages.index import index
 from tests.data.sources.pictures import paint, paint_all
@@ -56,6 +57,10 @@ def test_the_stream_gives_every_view_in_order(folder: Path, tmp_path: Path) -> N
     streamed = np.stack(list(source.stream(ids, "adm", ahead=1)))
     assert streamed.shape == (4, 2, 16, 16, 3)
     np.testing.assert_array_equal(streamed[:, 0], source.load(ids))
+    for views in ("centre", "adm"):
+        np.testing.assert_array_equal(source.first_view(ids, views), source.load(ids))
+    corner = views_of(source.picture(4), 16, "ten_crop")[0]
+    np.testing.assert_array_equal(source.first_view(ids, "ten_crop")[0], corner)
 
 
 @pytest.mark.parametrize("crop", ["random", "random_resized"])

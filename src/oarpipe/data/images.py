@@ -60,6 +60,10 @@ class ImageSource:
             lambda i: views_of(self.picture(i), self.resolution, views), sample_ids.tolist(), ahead=ahead
         )
 
+    def first_view(self, sample_ids: Int[np.ndarray, " B"], views: Views) -> UInt8[np.ndarray, "B H W 3"]:
+        """What view 0 of a token store with these views shows: the centre, but of ten crops the first."""
+        return np.stack([each[0] for each in self.stream(sample_ids, views)])
+
     def picture(self, sample_id: int) -> Image.Image:
         """The whole image, 8-bit RGB, upright."""
         place = self.index.place(sample_id)

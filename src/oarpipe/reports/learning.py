@@ -134,8 +134,7 @@ def _decode_pairs(
     if dataset is None or not len(chosen):
         return None
     rows = np.linspace(0, len(chosen) - 1, min(PAIRS, len(chosen))).astype(int)
-    views = open_images(dataset).stream(chosen.sample_ids[rows], made.recipe["views"])
-    images = np.stack([each[0] for each in views])  # the first view, whose codes follow
+    images = open_images(dataset).first_view(chosen.sample_ids[rows], made.recipe["views"])
     codes = torch.from_numpy(chosen.tokens[rows, 0].astype(np.int64))
     decoded = load_tokenizer(tokenizer.folder).decode(codes, chosen.grid)
     return images, decoded.permute(0, 2, 3, 1).cpu().numpy()

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Int, UInt8
 
 from oarpipe.config.outputs import ReportConfig
+from oarpipe.config.tokenizers import Views
 from oarpipe.data.images import ImageSource, open_images
 from oarpipe.data.sample_store import SampleStore
 from oarpipe.errors import IncompleteData
@@ -151,7 +152,11 @@ def _real(
     if not least:
         return []
     ids = np.stack([ids[:least] for ids in of_class], axis=1).reshape(-1)
-    images = sheet(source.load(ids), len(labels), side, f"{len(ids)} training images. One class a column.")
+    views: Views = next(
+        (r.recipe["views"] for r in results.receipts["tokens"] if "dataset" in r.recipe), "centre"
+    )
+    shown = source.first_view(ids, views)
+    images = sheet(shown, len(labels), side, f"{len(ids)} training images. One class a column.")
     pairs = []
     for extraction in extractions(results):
         maps = _extracted(extraction, ids)
