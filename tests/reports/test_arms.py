@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from oarpipe.config.book import Book, validate
-from oarpipe.reports.arms import Arm, colours, read_arm, read_tuning
+from oarpipe.reports.arms import Arm, Tuning, colours, read_arm, read_tuning, told_apart
 from tests.reports.tree import small_book
 
 
@@ -80,11 +80,26 @@ def test_a_second_round_of_tuning_is_called_one() -> None:
 
 def test_a_published_model_is_a_base_that_was_not_tuned() -> None:
     published = {"kind": "randar", "tokens": "t", "weights": {"path": "randar.safetensors"}}
-    tables = {"models": {"xl": published, "again": {"init": "xl", "order": {"kind": "random"}}}, "orders": {}}
+    tuned = {"order": {"kind": "random"}, "train": {"steps": 4}}
+    tables = {"models": {"xl": published, "again": {**tuned, "init": "xl"}}, "orders": {}}
     assert read_tuning("xl", tables["models"], tables["orders"]).on == "nothing"
     assert read_tuning("again", tables["models"], tables["orders"]).on == "random"
     policy = {"select": "follow", "order": {"kind": "random"}}
     assert read_arm("a", {"model": "again", "policy": policy}, tables["models"], {}).base == "xl"
+
+
+def test_steps_are_told_where_they_alone_tell_tunings_apart() -> None:
+    tunings = [Tuning("greedy", False, steps=s) for s in (5_000, 15_000)]
+    arms = [
+        Arm(str(t.steps), "m", "any", t, "greedy") for t in (*tunings, Tuning("greedy", True, steps=15_000))
+    ]
+    short, long, annealed = told_apart(arms)
+    assert short.phrase == "tuned on greedy orders, not annealed, 5,000 steps, sampled greedily"
+    assert (long.tuning.annealing, long.short) == (
+        "no, 15,000 steps",
+        "greedy, not annealed, 15,000 steps → greedy",
+    )
+    assert annealed.tuning.annealing == "yes"
 
 
 def test_every_kind_of_tuning_has_its_own_colour() -> None:

@@ -146,6 +146,17 @@ def test_a_published_baseline_has_its_row_and_no_claims(page: str, tmp_path: Pat
     assert longer.count(claim) == page.count(claim)
 
 
+def test_a_base_of_which_nothing_can_be_compared_has_no_claims(page: str, tmp_path: Path) -> None:
+    book = small_book()
+    book.tables["models"]["lonely"] = book.tables["models"]["any"]
+    book.tables["samples"]["lonely_random"] = book.tables["samples"]["any_random"].model_copy(
+        update={"model": "lonely"}
+    )
+    longer = write_report(book, tmp_path)
+    assert "<code>samples.lonely_random</code>" in longer
+    assert "From the base" not in longer
+
+
 @pytest.mark.browser
 @pytest.mark.skipif(CHROMIUM is None, reason="no chromium, chromium-browser or google-chrome on this machine")
 def test_a_browser_opens_the_page_without_a_console_error(page_file: Path, tmp_path: Path) -> None:

@@ -96,3 +96,23 @@ def test_skill_is_judged_by_samples_and_by_held_out_likelihood() -> None:
 def test_greedy_sampling_without_tuning_is_claimed_to_be_worse() -> None:
     assert ask(BASE, any_random=3.0, any_greedy=4.0)["untuned"].chip() == "on this seed: worse"
     assert ask(BASE, any_random=4.0, any_greedy=3.0)["untuned"].verdict() is Verdict.AGAINST
+
+
+def test_controls_are_those_of_equal_steps_and_others_say_how_many() -> None:
+    def tuned(name: str, on: str, annealed: bool | None, steps: int) -> Arm:
+        return make(name, Tuning(on, annealed, steps=steps), on)
+
+    arms = [
+        *BASE,
+        tuned("annealed", "greedy", True, 15),
+        tuned("a_short_greedy", "greedy", False, 5),
+        tuned("long_greedy", "greedy", False, 15),
+        tuned("a_short_random", "random", None, 5),
+    ]
+    claims = ask([*arms, tuned("long_random", "random", None, 15)])
+    assert sides(claims["control"]) == [("annealed", "long_random")]
+    assert sides(claims["annealing"])[0] == ("annealed", "long_greedy")
+    assert "not 15" not in claims["control"].comparisons[0].sentence()
+    (control,) = ask(arms)["control"].comparisons
+    assert control.right.name == "a_short_random"
+    assert control.right.phrase == "tuned on random orders, sampled in random order (5 steps, not 15)"

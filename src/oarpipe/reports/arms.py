@@ -3,8 +3,8 @@
 These are the row names of the paper's Table 1; claims, tables and colours all refer to them.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 Recipes = Mapping[str, Mapping[str, Any]]
@@ -29,20 +29,26 @@ _SAMPLED_PLACES = ["raster", GREEDY, RANDOM]
 
 @dataclass(frozen=True)
 class Tuning:
-    """What a model was tuned on. `annealed` is None where the question does not arise."""
+    """What a model was tuned on, and how long. `annealed` is None where the question does not arise;
+    `tells_steps` where another model of the page differs in them alone.
+    """
 
     on: str
     annealed: bool | None = None
     floor: float = 0.0
+    steps: int = 0
+    tells_steps: bool = False
 
     @property
     def annealing(self) -> str:
-        """The table's cell: `–`, `no`, `yes`, or `yes, floor 0.3`."""
-        if self.annealed is None:
-            return "–"
-        if not self.annealed:
-            return "no"
-        return f"yes, floor {self.floor:g}" if self.floor else "yes"
+        """The table's cell: `–`, `no`, `yes`, or `yes, floor 0.3`; then the steps if they are told."""
+        floor = f", floor {self.floor:g}" if self.floor else ""
+        return {None: "–", False: "no", True: f"yes{floor}"}[self.annealed] + self.told_steps
+
+    @property
+    def told_steps(self) -> str:
+        """`, 5,000 steps` where that tells it apart."""
+        return f", {self.steps:,} steps" if self.tells_steps else ""
 
     @property
     def phrase(self) -> str:
@@ -52,7 +58,7 @@ class Tuning:
         what = PHRASES.get(self.on, f"{self.on} orders")
         how = {None: "", False: ", not annealed", True: ", annealed"}[self.annealed]
         floor = f" to a floor of {self.floor:g}" if self.annealed and self.floor else ""
-        return f"tuned on {what}{how}{floor}"
+        return f"tuned on {what}{how}{floor}{self.told_steps}"
 
 
 @dataclass(frozen=True)
@@ -80,7 +86,7 @@ class Arm:
         tuning = self.tuning
         how = {None: "", False: ", not annealed", True: ", annealed"}[tuning.annealed]
         floor = f" to {tuning.floor:g}" if tuning.annealed and tuning.floor else ""
-        return f"{tuning.on}{how}{floor} → {self.sampled_in}"
+        return f"{tuning.on}{how}{floor}{tuning.told_steps} → {self.sampled_in}"
 
     @property
     def place(self) -> tuple[int, str, float, int, str]:
@@ -113,7 +119,20 @@ def read_tuning(model: str, models: Recipes, orders: Recipes) -> Tuning:
     floor = float(order["floor"]) if annealed else 0.0
     rounds = len(ancestors(model, models))
     later_round = f", round {rounds}" if rounds > 1 else ""
-    return Tuning(on + later_round, None if on == RANDOM else annealed, floor)
+    steps = recipe["train"]["steps"]
+    return Tuning(on + later_round, None if on == RANDOM else annealed, floor, steps)
+
+
+def told_apart(arms: Sequence[Arm]) -> list[Arm]:
+    """The arms, each that differs from another in its tuning's steps alone telling them."""
+
+    def manner(arm: Arm) -> tuple[str, str, bool | None, float]:
+        return arm.base, arm.tuning.on, arm.tuning.annealed, arm.tuning.floor
+
+    steps: dict[tuple[str, str, bool | None, float], set[int]] = {}
+    for arm in arms:
+        steps.setdefault(manner(arm), set()).add(arm.tuning.steps)
+    return [replace(arm, tuning=replace(arm.tuning, tells_steps=len(steps[manner(arm)]) > 1)) for arm in arms]
 
 
 def is_published(recipe: Mapping[str, Any]) -> bool:

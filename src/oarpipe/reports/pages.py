@@ -72,7 +72,7 @@ def render(config: ReportConfig, receipts: Mapping[str, Sequence[Receipt]]) -> s
 
 
 def claims_by_base(results: Results, by_random: Mapping[str, Series]) -> list[tuple[str, list[Claim]]]:
-    """The paper's claims, asked anew for every any-order base that has arms."""
+    """The paper's claims, asked anew for every any-order base whose arms can be compared."""
     distances = {
         (arm.name, setting): results.series(arm.name, setting, results.distance)
         for arm in results.arms
@@ -86,7 +86,12 @@ def claims_by_base(results: Results, by_random: Mapping[str, Series]) -> list[tu
         arms = [arm for arm in results.arms if arm.base == base]
         claims = paper_claims(arms, distances, by_random, results.settings, results.distance)
         found.append((base, claims))
-    return found
+    told = [(base, claims) for base, claims in found if any(map(_is_made, claims))]
+    return told or found
+
+
+def _is_made(claim: Claim) -> bool:
+    return any(comparison.difference is not None for comparison in claim.comparisons)
 
 
 def _random_order(results: Results) -> str | None:

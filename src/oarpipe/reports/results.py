@@ -11,7 +11,7 @@ from typing import Any
 
 from oarpipe.base.files import Receipt, read_json
 from oarpipe.errors import FingerprintMismatch, IncompleteData
-from oarpipe.reports.arms import Arm, Recipes, read_arm
+from oarpipe.reports.arms import Arm, Recipes, read_arm, told_apart
 from oarpipe.reports.claims import PLAIN
 from oarpipe.reports.intervals import Series, Value
 
@@ -69,7 +69,7 @@ class Results:
         """The rows of the table, in the paper's order."""
         models, orders = self.recipes("models"), self.recipes("orders")
         arms = [read_arm(name, recipe, models, orders) for name, recipe in self.recipes("samples").items()]
-        return sorted(arms, key=lambda arm: arm.place)
+        return told_apart(sorted(arms, key=lambda arm: arm.place))
 
     @cached_property
     def settings(self) -> list[str]:
