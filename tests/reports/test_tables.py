@@ -104,7 +104,7 @@ def test_a_search_marks_the_cell_that_was_chosen(one_seed: Results) -> None:
     assert [table.arm for table in tables] == ["any_random", "greedy_annealed_greedy"]
     marks = {t: [cell.mark for cell in row] for t, row in tables[0].rows}
     assert marks == {0.8: ["best"], 1.0: [""]}
-    assert tables[0].verdict == "0 of 1 other setting not distinguishable"
+    assert tables[0].verdict == "clearly the best of 2 settings"
 
 
 def test_a_search_tells_the_best_cells_interval_and_which_cannot_be_told_from_it(one_seed: Results) -> None:

@@ -220,4 +220,6 @@ def _verdict(content: Mapping[str, Any]) -> str:
     if not others:
         return "the only setting"
     tied = sum(map(_may_be_best, others))
-    return f"{tied} of {len(others)} other setting{'s' * (len(others) > 1)} not distinguishable"
+    if not tied:
+        return f"clearly the best of {len(others) + 1} settings"
+    return f"{tied} of {len(others)} other settings not distinguishable"
