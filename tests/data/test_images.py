@@ -93,7 +93,7 @@ def photograph(rng: np.random.Generator) -> Image.Image:
 
 
 def test_a_core_reads_and_crops_photographs_by_the_hundred_a_second(tmp_path: Path) -> None:
-    """About 200 a second where we measured (docs/benchmarks.md); a tenth of that is a mistake of ours."""
+    """150 to 210 a second where we measured (docs/benchmarks.md); a tenth of that is a mistake of ours."""
     rng = np.random.default_rng(0)
     folder = tmp_path / "pictures"
     (folder / "a").mkdir(parents=True)
