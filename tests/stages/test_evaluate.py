@@ -149,9 +149,7 @@ def test_another_file_of_statistics_under_the_same_name_is_another_evaluation(tm
 def test_statistics_of_another_network_are_refused(tmp_path: Path) -> None:
     file = tmp_path / "inception.npz"
     np.savez(file, mu=np.zeros(5), sigma=np.eye(5))
-    with pytest.raises(
-        BadInput, match=r"inception.npz: statistics of 5 features, but .* 6"
-    ):
+    with pytest.raises(BadInput, match=r"inception.npz: statistics of 5 features, but .* 6"):
         run(tmp_path, statistics=str(file))
 
 
