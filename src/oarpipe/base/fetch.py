@@ -29,6 +29,11 @@ def fetch(weights: WeightsConfig) -> Path:
     return file
 
 
+def content_hash(weights: WeightsConfig) -> str:
+    """The sha256 of the file: the recipe's, without a look at the file, or else the file's own."""
+    return weights.sha256 or sha256(fetch(weights))
+
+
 def url(weights: WeightsConfig) -> str:
     """The address from which a browser downloads the hub's file."""
     return f"https://huggingface.co/{weights.hub}/resolve/{weights.revision}/{weights.file}"

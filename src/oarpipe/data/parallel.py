@@ -18,14 +18,16 @@ def num_threads() -> int:
     return int(granted) if granted.isdigit() and int(granted) > 0 else min(8, os.cpu_count() or 1)
 
 
-def in_parallel(work: Callable[[T], R], items: Iterable[T], *, ahead: int = AHEAD) -> Iterator[R]:
-    """The results in order, at most `ahead` of them before they are asked for.
+def in_parallel(
+    work: Callable[[T], R], items: Iterable[T], *, ahead: int = AHEAD, threads: int | None = None
+) -> Iterator[R]:
+    """The results in order, at most `ahead` of them before they are asked for; `num_threads()` work.
 
     Threads, because Pillow decodes and resizes without Python's lock. The first error is raised in
     its turn, and nothing goes on after it or after the iterator is dropped.
     """
     waiting: deque[Future[R]] = deque()
-    pool = ThreadPoolExecutor(num_threads())
+    pool = ThreadPoolExecutor(threads or num_threads())
     try:
         for item in items:
             waiting.append(pool.submit(work, item))

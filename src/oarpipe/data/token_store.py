@@ -4,7 +4,7 @@ Rows are samples, in the order of the index; a sample's views (the picture, its 
 by side. The store is the archive; training reads it once and keeps it (650 MB for ImageNet).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,11 @@ from oarpipe.errors import BadInput, IncompleteData
 
 SPLITS = ("train", "test")  # a split's number is its place here
 _CHUNK = 8192
+
+
+def split_numbers(names: Iterable[str]) -> UInt8[np.ndarray, " n"]:
+    """The numbers of splits, as a store holds them."""
+    return np.array([SPLITS.index(name) for name in names], np.uint8)
 
 
 @dataclass(frozen=True)

@@ -38,8 +38,9 @@ class PositionTokensDecoder:
         turns = self.model.rotary[torch.cat([self.places, candidates + 1], dim=1)].unsqueeze(2)
         qk, v = self.model.first_projection(self.pending, turns[:, :pending])
         every_qk, every_v = self.every_projection
-        x = _beside(self.pending, self.every_query, candidates)
-        first = _beside(qk, every_qk, candidates), _beside(v, every_v, candidates)
+        rows = self._rows(candidates)
+        x = _looked_up(rows, self.every_query, self.pending)
+        first = _looked_up(rows, every_qk, qk), _looked_up(rows, every_v, v)
         self.cache.begin(pending)
         answers = self.model.trunk(x, turns, self.cache.attend, keep=slice(pending, None), first=first)
         self.cache.end()
@@ -58,14 +59,18 @@ class PositionTokensDecoder:
         self.places = (positions + 1).repeat_interleave(2, dim=1)[:, kept:]
         self.candidates = None
 
+    def _rows(self, candidates: Tensor) -> Tensor:
+        """Of a table of all positions and, behind them, of the pending rows: each sample's own, then its
+        candidates'."""
+        positions, pending = self.model.grid.positions, self.places.numel()
+        own = torch.arange(positions, positions + pending, device=candidates.device)
+        return torch.cat([own.view_as(self.places), candidates], dim=1)
 
-def _beside(pending: Tensor, every: Tensor, candidates: Tensor) -> Tensor:
-    """What is known of the pending rows [B, P, …], then of the candidates, from all positions [1, N, …].
+
+def _looked_up(rows: Tensor, every: Tensor, pending: Tensor) -> Tensor:
+    """Rows [B, R] of the table of all positions [1, N, …] and the pending rows [B, P, …].
 
     One look-up in one table, which is quicker than to look up and then to join.
     """
-    batch, rows = pending.shape[:2]
     table = torch.cat([every.flatten(0, 1), pending.flatten(0, 1)]).flatten(1)
-    own = torch.arange(every.shape[1], len(table), device=candidates.device).view(batch, rows)
-    found = nn.functional.embedding(torch.cat([own, candidates], dim=1), table)
-    return found.view(*found.shape[:2], *pending.shape[2:])
+    return nn.functional.embedding(rows, table).view(*rows.shape, *pending.shape[2:])

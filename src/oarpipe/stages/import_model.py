@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from oarpipe.base.fetch import fetch
+from oarpipe.base.fetch import content_hash, fetch
 from oarpipe.base.files import Receipt, Stage, checked, sha256
 from oarpipe.base.log import log
 from oarpipe.config.models import ImportedModelConfig, ModelConfig
@@ -48,7 +48,7 @@ def _import_entry(recipe: Recipe[ImportedModelConfig | ModelConfig], tokens: Rec
     entry = recipe.entry
     if not isinstance(entry, ImportedModelConfig):
         raise BadInput(f"models.{recipe.name}: is trained, not imported; run `oarpipe {entry.verb}`")
-    content = entry.weights.sha256 or sha256(fetch(entry.weights))
+    content = content_hash(entry.weights)
     stage = Stage(recipe, out, inputs={"tokens": tokens}, also={"weights": content})
     if stage.is_done():
         return

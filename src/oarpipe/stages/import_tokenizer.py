@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Literal
 
-from oarpipe.base.fetch import fetch
-from oarpipe.base.files import Stage, sha256
+from oarpipe.base.fetch import content_hash, fetch
+from oarpipe.base.files import Stage
 from oarpipe.base.log import log
 from oarpipe.config.recipe import Recipe
 from oarpipe.config.tokenizers import ImportedTokenizerConfig, VQGANConfig
@@ -24,7 +24,7 @@ def import_tokenizer(
     Either --recipe, as the workflow does; or --weights by hand, a `.safetensors` or PyTorch file.
     """
     entry = _entry(recipe, weights, kind)
-    content = entry.weights.sha256 or sha256(fetch(entry.weights))
+    content = content_hash(entry.weights)
     whole = recipe or Recipe("tokenizers", out.name, 0, entry)
     stage = Stage(whole, out, also={"weights": content})
     if stage.is_done():

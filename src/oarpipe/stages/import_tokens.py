@@ -82,10 +82,9 @@ def _fill(store: "TokenStore", listing: "Listing", test_every: int | None) -> No
 
     from oarpipe.data.layouts import read_rows
     from oarpipe.data.sources.listing import class_split
-    from oarpipe.data.token_store import SPLITS
+    from oarpipe.data.token_store import split_numbers
 
-    names = class_split(listing.labels.tolist(), test_every)
-    splits = np.array([SPLITS.index(name) for name in names], np.uint8)
+    splits = split_numbers(class_split(listing.labels.tolist(), test_every))
     missing = store.missing()
     waiting = sum(len(store.range_of(i)) for i in missing)
     if waiting < len(listing):

@@ -54,10 +54,10 @@ def _fill(
     import numpy as np
     import torch
 
-    from oarpipe.data.token_store import SPLITS
+    from oarpipe.data.token_store import split_numbers
 
     index, missing, batch = images.index, store.missing(), entry.batch
-    splits = np.array([SPLITS.index(split) for split in index.split], np.uint8)
+    splits = split_numbers(index.split)
     waiting = [
         rows[i : i + batch] for rows in map(store.range_of, missing) for i in range(0, len(rows), batch)
     ]

@@ -7,7 +7,6 @@ list them.
 import os
 from array import array
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from jaxtyping import Int32, Int64
 
 from oarpipe.base.files import write_atomically
 from oarpipe.base.log import log
+from oarpipe.data.parallel import in_parallel
 from oarpipe.data.transforms import VIEWS
 from oarpipe.errors import BadInput
 
@@ -64,9 +64,9 @@ def read_rows(
             codes[i] = found
         return codes
 
-    with ThreadPoolExecutor(THREADS) as pool:
-        for codes in pool.map(block, range(rows.start, rows.stop, BLOCK)):
-            yield from codes
+    starts = range(rows.start, rows.stop, BLOCK)
+    for codes in in_parallel(block, starts, ahead=2 * THREADS, threads=THREADS):
+        yield from codes
 
 
 def form(shape: Sequence[int]) -> str:
