@@ -45,8 +45,8 @@ def counted(work: Callable[[], object]) -> int:
 
 
 def published(name: str, codebook: int = 16384) -> ModelSize:
-    layers, _, width = PRESETS[name]
-    return ModelSize(layers, width, ffn_width(width), codebook, 256)
+    layers, heads, width = PRESETS[name]
+    return ModelSize(layers, heads, width, ffn_width(width), codebook, 256)
 
 
 def samples(**options: object) -> SamplesConfig:

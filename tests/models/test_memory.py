@@ -50,6 +50,6 @@ def test_what_autograd_keeps_of_a_sample_grows_as_said(precision: str, width: in
 
 
 def test_the_optimisers_state_is_four_times_the_weights() -> None:
-    size = ModelSize(layers=36, width=1280, hidden=3584, codebook=16384, positions=256)
+    size = ModelSize(layers=36, heads=20, width=1280, hidden=3584, codebook=16384, positions=256)
     alone = training_bytes(size, 1000, samples=0, precision="float32", average=False)
     assert alone == 16 * 774_700_800

@@ -3,9 +3,12 @@
 How many threads is OMP_NUM_THREADS' to say, which Snakemake sets to a rule's `threads`.
 """
 
+import os
 import time
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from functools import cache
+from pathlib import Path
 
 import torch
 
@@ -22,6 +25,49 @@ def autocast(device: torch.device, precision: str) -> AbstractContextManager[obj
     if precision == "bfloat16":
         return torch.autocast(device.type, dtype=torch.bfloat16)
     return nullcontext()
+
+
+def free_memory(device: torch.device) -> int:
+    """Bytes that this process may still take: what the GPU has free; on a CPU, its threads' share of it.
+
+    On a CPU as many jobs as there are cores may run side by side, and a cgroup (Slurm, a container)
+    may hold less than the machine.
+    """
+    if device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+        return int(free)
+    share = min(torch.get_num_threads() / (os.cpu_count() or 1), 1.0)
+    return int(share * min(_available(), *_left_in_groups(Path("/proc/self/cgroup"), Path("/sys/fs/cgroup"))))
+
+
+def _available() -> int:
+    """What the system could give; half of what it has, where it does not tell."""
+    told = Path("/proc/meminfo")
+    if told.is_file():
+        line = next(line for line in told.read_text().splitlines() if line.startswith("MemAvailable"))
+        return int(line.split()[1]) * 1024
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+
+
+def _left_in_groups(membership: Path, root: Path) -> Iterator[float]:
+    """What each control group around this process, of either version, has left; infinite at the end."""
+    yield float("inf")
+    for line in membership.read_text().splitlines() if membership.is_file() else []:
+        _, controllers, path = line.split(":", 2)
+        if controllers not in ("", "memory"):
+            continue
+        top = root / controllers
+        limit, used = ("memory.limit_in_bytes", "memory.usage_in_bytes") if controllers else _VERSION_2
+        group = top / path.lstrip("/")
+        for folder in [group, *group.parents]:
+            bound = (folder / limit).read_text().strip() if (folder / limit).is_file() else "max"
+            if bound != "max":
+                yield max(int(bound) - int((folder / used).read_text()), 0)
+            if folder == top:
+                break
+
+
+_VERSION_2 = ("memory.max", "memory.current")
 
 
 @cache

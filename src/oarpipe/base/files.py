@@ -5,6 +5,7 @@ carries a *fingerprint* (what was asked: recipe and inputs) and a *digest* (what
 no clock, host or version, so that equal work gives an equal file.
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -102,7 +103,10 @@ def hash_of(content: Any) -> str:
 
 @dataclass(frozen=True)
 class Receipt:
-    """The proof that a recipe was carried out; `files` are sizes and hashes relative to the folder."""
+    """The proof that a recipe was carried out; `files` are sizes and hashes relative to the folder.
+
+    `settled` is what the recipe left to the machine, such as a batch that sizes itself.
+    """
 
     table: str
     name: str
@@ -114,6 +118,7 @@ class Receipt:
     digest: str
     files: dict[str, dict[str, Any]]
     folder: Path = field(compare=False)
+    settled: dict[str, Any] = field(default_factory=dict)
 
     def write(self, file: Path) -> None:
         """Writes it as JSON, without the folder it happens to lie in."""
@@ -228,6 +233,27 @@ class Stage:
             return None
         return receipt
 
+    def settle(self, name: str, choose: Callable[[], Any]) -> Any:
+        """What the recipe leaves to the machine: chosen by the first shard, kept by all that follow.
+
+        The receipt tells it; the fingerprint, which says what was asked, does not.
+        """
+        file = self._settled / f"{name}.json"
+        if not file.is_file():
+            content = choose()
+            log.info("%s.%s: settled on %s %s", self.recipe.table, self.recipe.name, name, content)
+            self._settled.mkdir(parents=True, exist_ok=True)
+            partial = file.with_name(f"{platform.node()}.{os.getpid()}.partial")
+            write_json(partial, content)
+            with contextlib.suppress(FileExistsError):  # another was first
+                os.link(partial, file)
+            remove(partial)
+        return read_json(file)
+
+    @property
+    def _settled(self) -> Path:
+        return self.state / "settled"
+
     def finish(self, *names: str) -> Receipt:
         """Issues the receipt for files (or folders) under `out`, and clears the state of all attempts."""
         files = {
@@ -245,6 +271,7 @@ class Stage:
             digest=hash_of({name: facts["sha256"] for name, facts in files.items()}),
             files=files,
             folder=self.out,
+            settled={file.stem: read_json(file) for file in sorted(self._settled.glob("*.json"))},
         )
         self._write_run(self.out / RUN)
         receipt.write(self.out / DONE)

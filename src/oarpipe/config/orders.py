@@ -6,7 +6,7 @@ from pydantic import Field
 
 from oarpipe.config.base import Ref, Strict
 from oarpipe.config.datasets import Split
-from oarpipe.config.training import Precision
+from oarpipe.config.training import Batch, Precision
 
 RuleName = Literal[
     "raster", "column", "zigzag", "diagonal", "spiral", "stride2", "multiscale", "fixed_random"
@@ -120,5 +120,8 @@ class OrdersConfig(Strict):
         "float32",
         description="of the walk's weights and activations; scores are float32 (bfloat16 suits GPUs)",
     )
-    batch: int = Field(64, ge=1, description="images walked together; fixed, so that shards do not matter")
+    batch: Batch = Field(
+        64,
+        description="images walked together, the same for all shards; auto: as the first one's memory allows",
+    )
     part: int = Field(512, ge=1, description="images a part file, the unit of resuming")

@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 from oarpipe.config.base import Ref, Strict
 from oarpipe.config.datasets import Split
 from oarpipe.config.orders import PolicyConfig
-from oarpipe.config.training import Precision
+from oarpipe.config.training import Batch, Precision
 
 
 class GuidanceConfig(Strict):
@@ -42,7 +42,10 @@ class SamplesConfig(Strict):
         "float32",
         description="of the walk's weights and activations; scores are float32 (bfloat16 suits GPUs)",
     )
-    batch: int = Field(64, ge=1, description="images walked together; fixed, so that shards do not matter")
+    batch: Batch = Field(
+        64,
+        description="images walked together, the same for all shards; auto: as the first one's memory allows",
+    )
     shard: int = Field(512, ge=1, description="images a zarr shard, the unit of writing and resuming")
 
     @model_validator(mode="after")

@@ -72,7 +72,8 @@ def _explain(error: ValidationError, table: str, name: str, entry: Any) -> list[
     """One line a mistake: where, what was expected, what came, and the nearest known key."""
     lines = []
     for item in error.errors():
-        where, classes, node = [table, name], option_classes(TABLES[table]), entry
+        where, classes = [table, name], option_classes(TABLES[table])
+        node: Any = entry
         location = list(item["loc"])
         for depth, part in enumerate(location):
             is_last = depth == len(location) - 1
@@ -81,6 +82,8 @@ def _explain(error: ValidationError, table: str, name: str, entry: Any) -> list[
             if tagged and not in_node:
                 classes = tagged
                 continue
+            if not isinstance(node, dict | list):
+                break  # a member of a union of plain values
             where.append(str(part))
             if is_last and item["type"] == "extra_forbidden":
                 break

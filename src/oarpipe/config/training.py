@@ -8,6 +8,8 @@ from oarpipe.config.base import Strict
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 Precision = Literal["float32", "bfloat16"]
+# Images walked together; `auto` is settled by the first job of an entry, and told by its receipt.
+Batch = Annotated[int, Field(ge=1)] | Literal["auto"]
 
 
 class ScheduleConfig(Strict):

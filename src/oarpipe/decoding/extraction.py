@@ -23,15 +23,18 @@ class OrderExtractor:
         config: OrdersConfig,
         seed: int,
         provenance: dict[str, str],
+        *,
+        batch: int,
     ) -> None:
         self.model, self.tokens, self.config, self.provenance = model, tokens, config, provenance
+        self.batch = batch
         self.source = None
         if isinstance(config.policy, FollowConfig):
             self.source = build_source(config.policy.order, tokens.grid, seed, stream=Stream.VISIT)
 
     def table(self, part: range) -> OrderTable:
         """The orders of rows `sample_row * views + view` in `part`."""
-        size = self.config.batch
+        size = self.batch
         walks = [
             self._walk(range(begin, min(begin + size, part.stop)))
             for begin in range(part.start, part.stop, size)

@@ -52,10 +52,12 @@ class Generator:
         config: SamplesConfig,
         seed: int,
         tables: Mapping[str, WrittenOrders] | None = None,
+        *,
+        batch: int,
     ) -> None:
         self.model, self.tokenizer, self.config, self.seed = model, tokenizer, config, seed
         check_codes(model, tokenizer)
-        self.tables = tables
+        self.tables, self.batch = tables, batch
         self.classes = torch.tensor(_classes(config.classes, model.classes))
         self.source = None
         if isinstance(config.policy, FollowConfig):
@@ -66,7 +68,7 @@ class Generator:
         """The same generator at another setting; the networks are shared."""
         scaled = self.config.guidance.model_copy(update={"scale": guidance})
         config = self.config.model_copy(update={"temperature": temperature, "guidance": scaled})
-        return Generator(self.model, self.tokenizer, config, self.seed, self.tables)
+        return Generator(self.model, self.tokenizer, config, self.seed, self.tables, batch=self.batch)
 
     @property
     def resolution(self) -> int:
@@ -91,9 +93,9 @@ class Generator:
         return Drawn(images.permute(0, 2, 3, 1).cpu().numpy(), walk, labels, ids)
 
     def blocks(self, samples: range) -> Iterator[Drawn]:
-        """`samples` in blocks of the recipe's batch size."""
-        for begin in range(samples.start, samples.stop, self.config.batch):
-            yield self.draw(range(begin, min(begin + self.config.batch, samples.stop)))
+        """`samples`, a batch at a time."""
+        for begin in range(samples.start, samples.stop, self.batch):
+            yield self.draw(range(begin, min(begin + self.batch, samples.stop)))
 
 
 def _device(model: TokenModel) -> torch.device:

@@ -13,9 +13,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ModelSize:
-    """What arithmetic depends on; `hidden` is the feed-forward's width, `asks`: it has position tokens."""
+    """What cost depends on; `hidden` is the feed-forward's width, `asks`: it has position tokens."""
 
     layers: int
+    heads: int
     width: int
     hidden: int
     codebook: int
@@ -27,6 +28,7 @@ class ModelSize:
         """The size of a model that exists."""
         return cls(
             layers=len(model.layers),
+            heads=model.heads,
             width=model.width,
             hidden=model.layers[0].feed_forward.w1.out_features,  # type: ignore[union-attr,arg-type]
             codebook=model.codebook,

@@ -1,5 +1,7 @@
 """How much memory a model asks for, in bytes: what autograd keeps while training, what a walk keeps."""
 
+from typing import Literal
+
 from oarpipe.config.training import Precision
 from oarpipe.models.flops import ModelSize
 
@@ -28,15 +30,26 @@ def kept_bytes(size: ModelSize, precision: Precision) -> int:
 
 
 def walk_bytes(
-    size: ModelSize, classes: int, *, samples: int, queries: int, precision: Precision, branches: int = 1
+    size: ModelSize,
+    classes: int,
+    *,
+    samples: int,
+    queries: int,
+    precision: Precision,
+    branches: int = 1,
+    device: Literal["cpu", "cuda"] = "cuda",
 ) -> int:
-    """Of a walk on a GPU that asks about up to `queries` places a step; guidance makes two branches.
+    """Of a walk that asks about up to `queries` places a step; guidance makes two branches.
 
-    Weights; the cache and the keys and values lent to it; a block's rows at the widest step; and
-    the logits made at once, with their softmax, in float32.
+    Weights; the cache and the keys and values lent to it; a block's rows at the widest step, with
+    their projections and what the allocator holds back, and their attention at the longest product of
+    rows and history; and the logits made at once, with their softmax, in float32. An upper bound.
     """
     cache = size.layers * 2 * size.width * (size.rows + 2 + (queries if size.asks else 0))
-    block = (queries + 1) * (2 * size.hidden + 6 * size.width)
-    logits = 2 * min(samples * queries * size.codebook, LOGITS_AT_ONCE["cuda"])
-    walked = size.parameters(classes) + samples * (branches * cache + block)
+    block = (queries + 1) * (2 * size.hidden + 24 * size.width)
+    # Where all open places are asked about, few are left when the history is long.
+    attention = 2 * size.heads * (min(queries * size.rows, size.positions**2 // 2) + 2 * size.rows)
+    at_once = max(LOGITS_AT_ONCE[device], samples * size.codebook)
+    logits = 2 * min(samples * queries * size.codebook, at_once)
+    walked = size.parameters(classes) + samples * (branches * cache + block + attention)
     return (_FLOAT if precision == "float32" else 2) * walked + _FLOAT * logits

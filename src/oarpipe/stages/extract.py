@@ -1,5 +1,6 @@
 """Writes down one order per image: the walk with the truth in hand (paper §4.3), part by part."""
 
+from functools import partial
 from pathlib import Path
 
 from oarpipe.base.agreement import check_tokens
@@ -27,6 +28,7 @@ def _extract_parts(stage: Stage, inputs: dict[str, Receipt], shard: Shard) -> No
     from oarpipe.base.devices import pick_device
     from oarpipe.data.order_table import part_name, part_ranges
     from oarpipe.data.token_store import TokenStore
+    from oarpipe.decoding.batches import fitting_batch
     from oarpipe.decoding.extraction import OrderExtractor
     from oarpipe.models import load_model
 
@@ -45,7 +47,11 @@ def _extract_parts(stage: Stage, inputs: dict[str, Receipt], shard: Shard) -> No
         "split": entry.split,
     }
     model = load_model(inputs["model"].folder, pick_device(), entry.precision)
-    extractor = OrderExtractor(model, tokens, entry, recipe.seed, provenance)
+    batch = entry.batch
+    if batch == "auto":
+        choose = partial(fitting_batch, model, entry.policy, entry.precision, most=entry.part)
+        batch = int(stage.settle("batch", choose))
+    extractor = OrderExtractor(model, tokens, entry, recipe.seed, provenance, batch=batch)
     mine = shard.of(part_ranges(len(tokens) * len(tokens.views), entry.part))
     todo = [part for part in mine if not (stage.state / part_name(part.start, part.stop)).is_file()]
     if len(todo) < len(mine):

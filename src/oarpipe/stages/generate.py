@@ -1,5 +1,6 @@
 """Generates images: the same walk without the truth (paper §4.5), shard by shard of the store."""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,26 +31,41 @@ def generate(
     stage = Stage(recipe, out, inputs={"model": network, "tokenizer": images, "orders": tables})
     shard = shard or Shard(1, 1)
     if not stage.is_done():
-        generator = load_generator(recipe, network, images, tables)
+        guided = recipe.entry.guidance.scale != 1.0
+        generator = load_generator(stage, recipe, network, images, tables, guided=guided)
         fill_store(generator, stage, shard, f"{recipe.table}/{recipe.name} {shard}")
     stage.finish_shard(shard)
 
 
 def load_generator(
-    recipe: Recipe[SamplesConfig], model: Receipt, tokenizer: Receipt, tables: list[Receipt]
+    stage: Stage,
+    recipe: Recipe[SamplesConfig],
+    model: Receipt,
+    tokenizer: Receipt,
+    tables: list[Receipt],
+    *,
+    guided: bool,
 ) -> "Generator":
-    """A sample set's generator, its networks loaded."""
+    """A sample set's generator, its networks loaded; a batch left to the machine is settled for `stage`."""
     from oarpipe.base.devices import pick_device
     from oarpipe.data.order_table import OrderTable
+    from oarpipe.decoding.batches import fitting_batch
     from oarpipe.decoding.generation import Generator
     from oarpipe.models import load_model
     from oarpipe.tokenizers import load_tokenizer
 
     device = pick_device()
     written = {table.name: OrderTable.read(table.folder / "orders.parquet") for table in tables}
-    network = load_model(model.folder, device, recipe.entry.precision)
+    entry = recipe.entry
+    network = load_model(model.folder, device, entry.precision)
     images = load_tokenizer(tokenizer.folder).to(device)
-    return Generator(network, images, recipe.entry, recipe.seed, written)
+    batch = entry.batch
+    if batch == "auto":
+        choose = partial(
+            fitting_batch, network, entry.policy, entry.precision, most=entry.shard, guided=guided
+        )
+        batch = int(stage.settle("batch", choose))
+    return Generator(network, images, entry, recipe.seed, written, batch=batch)
 
 
 def fill_store(generator: "Generator", stage: Stage, shard: Shard, what: str) -> None:

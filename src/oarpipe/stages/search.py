@@ -47,7 +47,14 @@ def search(
 
     from oarpipe.data.sharded import publish
 
-    generator = load_generator(arm_recipe, receipts["model"], receipts["tokenizer"], tables)
+    generator = load_generator(
+        stage,
+        arm_recipe,
+        receipts["model"],
+        receipts["tokenizer"],
+        tables,
+        guided=any(scale != 1.0 for scale in recipe.entry.guidances),
+    )
     metric, cells = _measure_grid(stage, generator, arm_recipe.name, receipts)
     best = min(cells, key=lambda cell: cell["value"])
     log.info(

@@ -9,7 +9,7 @@ from oarpipe.config.orders import OrdersConfig
 from oarpipe.config.outputs import EvaluationConfig, InformationConfig
 from oarpipe.config.samples import SamplesConfig, SearchConfig
 from oarpipe.config.tokenizers import TokensConfig, VQGANConfig
-from oarpipe.config.training import Precision
+from oarpipe.config.training import Batch, Precision
 from oarpipe.decoding.flops import asked, walk_cost
 from oarpipe.metrics.flops import INCEPTION_PARAMETERS, classifier_flops, classifier_layers
 from oarpipe.models.flops import forward_flops, training_flops
@@ -151,7 +151,7 @@ class Costing:
             memory=walk_bytes(
                 size,
                 classes,
-                samples=entry.batch,
+                samples=_together(entry.batch),
                 queries=max(asked(size, entry.policy)),
                 precision=entry.precision,
             ),
@@ -246,11 +246,16 @@ class Costing:
         return walk_bytes(
             size,
             classes,
-            samples=entry.batch,
+            samples=_together(entry.batch),
             queries=queries,
             precision=entry.precision,
             branches=branches,
         )
+
+
+def _together(batch: Batch) -> int:
+    """How many images are walked together at least; `auto` takes no more than there is."""
+    return 1 if batch == "auto" else batch
 
 
 def _in(precision: Precision, work: int, beside: int = 0) -> Work:

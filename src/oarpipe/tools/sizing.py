@@ -142,14 +142,15 @@ class Sizing:
         entry: Any = self.book.entry("models", name)
         tokens = self.tokens(entry.tokens)
         if isinstance(entry, ModelConfig):
-            layers, _, width = entry.size
+            layers, heads, width = entry.size
             kind = "position_tokens"
         else:
             layers, width = self._published_size(name, entry)
-            kind = entry.kind
+            heads, kind = entry.heads or width // 64, entry.kind
         return (
             ModelSize(
                 layers=layers,
+                heads=heads,
                 width=width,
                 hidden=ffn_width(width),
                 codebook=tokens.codebook,
