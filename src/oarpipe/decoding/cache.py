@@ -1,84 +1,73 @@
-"""Keys and values of what was committed, and attention that needs no mask (paper App. B.2).
+"""Keys and values of what was committed, and attention that needs no mask of the history (paper App. B.2).
 
-A query attends to the whole history and to itself, and to another query only if asked to. So history
-needs no mask: it is followed by one more slot, whose key stands for each row's own. Its score is put in
-before the softmax, and each row's own value is added after it, the slot's being zero.
+Every row of a pass sees the whole history. Rows that may see one another are written behind it, and what
+is left to forbid is a triangle of a few columns. Independent queries see one more column instead, the
+slot behind the history: it stands for each row's own key, so its score is put in before the softmax, and
+each row's own value is added after it, the slot's value being zero.
 """
 
 import torch
 from torch import Tensor
 
 from oarpipe.config.orders import Visibility
+from oarpipe.decoding.scratch import Scratch
 
 
 class Cache:
-    """Preallocated keys (over the root of their width) `[layers, B, H, d, rows]` and values
-    `[layers, B, H, rows, d]`.
+    """Preallocated keys `[layers, BH, d, rows]`, turned, and values `[layers, B, H, rows, d]`.
 
-    A pass brings `pending` rows, which are written for good and are causal among themselves, and query
-    rows, whose keys and values are only lent: `keep` writes those of one query a sample, if its
-    position was chosen, because they are what a committed P would have had.
+    A pass brings `pending` rows, which are causal among themselves and are written for good, and
+    queries, which are written only to be seen; `length` says how much of it is history.
     """
 
-    def __init__(self, layers: int, rows: int, visibility: Visibility = "independent") -> None:
-        self.layers, self.rows, self.visibility = layers, rows + 1, visibility
+    def __init__(self, shape: tuple[int, int, int, int, int], like: Tensor) -> None:
+        """`shape`: layers, batch, heads, rows, width of a head."""
+        layers, batch, heads, rows, width = shape
+        self.keys = like.new_zeros(layers, batch * heads, width, rows + 1)
+        self.values = like.new_zeros(layers, batch, heads, rows + 1, width)
         self.length = 0
-        self._keys: Tensor | None = None
-        self._values: Tensor | None = None
-        self._lent: list[tuple[Tensor, Tensor]] = []
-        self._pending = 0
+        self._scratch = Scratch(like)
 
-    def begin(self, pending: int) -> None:
-        """A pass whose first `pending` rows are to be written."""
-        self._pending, self._lent = pending, []
+    def begin(self, pending: int, queries: int, visibility: Visibility) -> None:
+        """A pass of so many rows a sample."""
+        rows = pending + queries
+        self._lends = visibility == "independent"
+        self._new = pending if self._lends else rows
+        self._forbidden = None
+        if rows > 1:
+            forbidden = self.keys.new_full((pending if visibility != "causal" else rows, rows), float("-inf"))
+            self._forbidden = forbidden[:, : pending + 1 if self._lends else rows].triu_(1)
 
-    def attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        """The next layer's attention: q, k, v [B, H, pending + M, d] -> the same shape."""
-        layer, pending = len(self._lent), self._pending
-        if self._keys is None or self._values is None:
-            batch, heads, _, width = k.shape
-            self._keys = k.new_zeros(self.layers, batch, heads, width, self.rows)
-            self._values = k.new_zeros(self.layers, batch, heads, self.rows, width)
-        keys, values = self._keys[layer], self._values[layer]
-        start, end, scale = self.length, self.length + pending, k.shape[-1] ** -0.5
-        keys[..., start:end] = (k[:, :, :pending] * scale).transpose(-1, -2)
-        values[:, :, start:end] = v[:, :, :pending]
-        self._lent.append((k[:, :, pending:], v[:, :, pending:]))
+    def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """Scaled q [BH, R, d] of the last R rows; k [BH, S, d] and v [B, H, S, d] of all -> [B, H, R, d]."""
+        keys, values = self.keys[layer], self.values[layer]
+        start, end = self.length, self.length + self._new
+        skipped = k.shape[1] - q.shape[1]
+        keys[..., start:end] = k[:, : self._new].transpose(1, 2)
+        values[:, :, start:end] = v[:, :, : self._new]
+        seen = end + 1 if self._lends else end
+        scores = self._scratch.take("scores", *q.shape[:2], seen)
+        torch.bmm(q, keys[..., :seen], out=scores)
+        if self._lends:
+            scores[..., end] = torch.linalg.vecdot(q, k[:, skipped:])
+        if self._forbidden is not None and skipped < len(self._forbidden):
+            rows, columns = self._forbidden.shape
+            scores[:, : rows - skipped, start : start + columns] += self._forbidden[skipped:]
+        torch.softmax(scores, -1, out=scores)
+        mixed = self._scratch.take("mixed", *q.shape)
+        torch.bmm(scores, values.flatten(0, 1)[:, :seen], out=mixed)
+        mixed = mixed.view(*v.shape[:2], *q.shape[1:])
+        if self._lends:
+            own = scores[..., end].view(*v.shape[:2], -1, 1)
+            mixed.addcmul_(own, v[:, :, skipped:])
+        return mixed
 
-        if self.visibility == "independent":
-            scores = q @ keys[..., : end + 1]  # [B, H, pending + M, end + 1]
-            scores[..., end] = torch.linalg.vecdot(q, k) * scale
-        else:
-            among = q @ k[:, :, pending:].transpose(-1, -2) * scale
-            if self.visibility == "causal":
-                among[:, :, pending:].masked_fill_(_later(among.shape[-1], q.device), float("-inf"))
-            scores = torch.cat([q @ keys[..., :end], among], dim=-1)  # [B, H, pending + M, end + M]
-        scores[:, :, :pending, end:] = float("-inf")  # a pending row already meets itself in the history
-        if pending > 1:
-            scores[:, :, :pending, start:end].masked_fill_(_later(pending, q.device), float("-inf"))
-        weights = scores.softmax(-1)
-        if self.visibility == "independent":
-            mixed = weights @ values[:, :, : end + 1]
-            return mixed.addcmul_(weights[..., end:], v)
-        return weights[..., :end] @ values[:, :, :end] + weights[..., end:] @ v[:, :, pending:]
+    def end(self, kept: int) -> None:
+        """The pass is over: so many of its rows are history."""
+        self.length += kept
 
-    def end(self) -> None:
-        """The pass is over: its pending rows are history."""
-        self.length += self._pending
-
-    def keep(self, column: Tensor) -> None:
-        """Writes the keys and values of query `column[b]` of the last pass."""
-        assert self._keys is not None
-        assert self._values is not None
-        for layer, (k, v) in enumerate(self._lent):
-            chosen = column.view(-1, 1, 1, 1).expand(-1, k.shape[1], 1, k.shape[-1])
-            kept = k.gather(2, chosen) * k.shape[-1] ** -0.5
-            self._keys[layer, ..., self.length : self.length + 1] = kept.transpose(-1, -2)
-            self._values[layer, :, :, self.length : self.length + 1] = v.gather(2, chosen)
+    def append(self, keys: Tensor, values: Tensor) -> None:
+        """One row a sample, [layers, B, H, d] each."""
+        self.keys[..., self.length] = keys.flatten(1, 2)
+        self.values[:, :, :, self.length] = values
         self.length += 1
-        self._lent = []
-
-
-def _later(rows: int, device: torch.device) -> Tensor:
-    """True where a column comes after its row."""
-    return torch.ones(rows, rows, dtype=torch.bool, device=device).triu(1)

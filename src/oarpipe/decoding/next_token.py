@@ -4,8 +4,8 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from oarpipe.decoding.cache import Cache
 from oarpipe.decoding.emissions import Categorical
+from oarpipe.decoding.passes import Passes
 from oarpipe.errors import BadInput
 from oarpipe.models.next_token import RASTER_ONLY, NextToken
 
@@ -18,7 +18,7 @@ class NextTokenDecoder:
 
     def __init__(self, model: NextToken, labels: Int[Tensor, " B"]) -> None:
         self.model = model
-        self.cache = Cache(len(model.layers), model.grid.positions)
+        self.passes = Passes(model, len(labels), model.grid.positions)
         self.pending: Tensor | None = model.start(labels)
         self.turns = model.start_rotation(len(labels))
         self.next = torch.zeros(len(labels), 1, dtype=torch.int64, device=labels.device)
@@ -28,11 +28,11 @@ class NextTokenDecoder:
         if not torch.equal(candidates, self.next):
             raise BadInput(RASTER_ONLY)
         assert self.pending is not None, "a commit lies between two proposals"
-        self.cache.begin(1)
-        answer = self.model.trunk(self.pending, self.turns, self.cache.attend, keep=slice(None))
-        self.cache.end()
+        turns = torch.view_as_complex(self.turns[:, :, 0])
+        answer = self.passes.run(self.pending, turns, 1, "causal")
+        self.passes.cache.end(1)
         self.pending = None
-        return Categorical(self.model.head(answer))
+        return Categorical(self.passes.logits(answer))
 
     def commit(self, positions: Int[Tensor, "B K"], tokens: Int[Tensor, "B K"]) -> None:
         """Fills the position that was asked about."""

@@ -1,0 +1,24 @@
+"""Memory that every pass of a walk uses again."""
+
+from math import prod
+
+import torch
+from torch import Tensor
+
+
+class Scratch:
+    """Named buffers, each as large as its largest use: a walk's steps would else ask for new memory,
+    page by page, at every layer, and a graph of them could not be replayed.
+    """
+
+    def __init__(self, like: Tensor) -> None:
+        self._like = like
+        self._buffers: dict[str, Tensor] = {}
+
+    def take(self, name: str, *shape: int, dtype: torch.dtype | None = None) -> Tensor:
+        """A contiguous tensor of this shape, whatever it holds; valid until its name is taken again."""
+        size = prod(shape)
+        buffer = self._buffers.get(name)
+        if buffer is None or buffer.numel() < size:
+            buffer = self._buffers[name] = self._like.new_empty(size, dtype=dtype)
+        return buffer[:size].view(shape)
