@@ -30,12 +30,18 @@ class PositionTokens(TokenModel):
         self, tokens: Int[Tensor, "B N"], order: Int[Tensor, "B S"], labels: Int[Tensor, " B"]
     ) -> Float[Tensor, "B S V"]:
         """Raster `tokens` walked in `order` -> logits in step order: row t is about `order[:, t]`."""
+        return self.head(self.answers(tokens, order, labels))
+
+    def answers(
+        self, tokens: Int[Tensor, "B N"], order: Int[Tensor, "B S"], labels: Int[Tensor, " B"]
+    ) -> Float[Tensor, "B S D"]:
+        """The rows that leave the last block at P1, P2, …, before norm and head."""
         asked, found = self.queries(order), self.content(apply(order, tokens))
         pairs = torch.stack([asked, found], dim=2).flatten(1, 2)  # P1 x1 P2 x2 …   [B, 2S, D]
         x = torch.cat([self.start(labels), pairs[:, :-1]], dim=1)  # the last code predicts nothing
         turns = self.rotation(order).repeat_interleave(2, dim=1)  # [B, 2S, 1, F, 2]
         turns = torch.cat([self.start_rotation(len(order)), turns[:, :-1]], dim=1)
-        return self.head(self.trunk(x, turns, causal, keep=slice(1, None, 2)))
+        return self.trunk(x, turns, causal, keep=slice(1, None, 2))
 
     def queries(self, positions: Int[Tensor, "B M"]) -> Float[Tensor, "B M D"]:
         """The tokens P of positions: one learned vector, turned per head to its cell (and, as
