@@ -9,15 +9,24 @@ import torch
 from torch import Tensor
 
 from oarpipe.base.grid import Grid
-from oarpipe.config.orders import FollowConfig, NearConfig, PerStepConfig, RandomConfig, Visibility
+from oarpipe.config.orders import (
+    FollowConfig,
+    LazyConfig,
+    NearConfig,
+    PerStepConfig,
+    RandomConfig,
+    Visibility,
+)
 from oarpipe.config.samples import GuidanceConfig, SamplesConfig
 from oarpipe.decoding.guidance import Guided
-from oarpipe.decoding.policies import Follow, Greedy, Near, Truth, entropy, margin, max_prob
+from oarpipe.decoding.lazy import Lazy
+from oarpipe.decoding.policies import Follow, Greedy, Near
 from oarpipe.decoding.position_tokens import PositionTokensDecoder
 from oarpipe.decoding.protocol import Decoder, Policy, Reveal, Walk
 from oarpipe.decoding.reference import MaskedDecoder, ReferenceDecoder
 from oarpipe.decoding.reveals import Sampler, Teacher
 from oarpipe.decoding.rollout import rollout
+from oarpipe.decoding.scores import Truth, entropy, margin, max_prob
 from oarpipe.models.memory import LOGITS_AT_ONCE
 from oarpipe.models.position_tokens import PositionTokens
 from oarpipe.orders.algebra import apply, is_order
@@ -37,6 +46,11 @@ POLICIES: dict[str, Callable[[], Policy]] = {
     "greedy by entropy": lambda: Greedy(entropy, ONE, 9),
     "greedy by the truth": lambda: Greedy(Truth(TOKENS), ONE, 9),
     "top-k": lambda: Greedy(max_prob, FOUR_STEPS, 9),
+    "lazy": lambda: Lazy(max_prob, LazyConfig(select="lazy", least=2, share=0.2), GRID),
+    "lazy by entropy, asking one": lambda: Lazy(entropy, LazyConfig(select="lazy", least=1, share=0), GRID),
+    "lazy, several a step": lambda: Lazy(
+        max_prob, LazyConfig(select="lazy", least=1, share=0.3, per_step=FOUR_STEPS), GRID
+    ),
     "near": lambda: Near(max_prob, NearConfig(select="near", strength=0.5), GRID),
     "near, in cells": lambda: Near(max_prob, NearConfig(select="near", strength=0.1, unit="cells"), GRID),
 }

@@ -6,8 +6,9 @@ import torch
 from oarpipe.base.grid import Grid
 from oarpipe.config.orders import NearConfig, PerStepConfig
 from oarpipe.decoding.emissions import Categorical
-from oarpipe.decoding.policies import Greedy, Near, Truth, entropy, margin, max_prob
+from oarpipe.decoding.policies import Greedy, Near
 from oarpipe.decoding.protocol import View
+from oarpipe.decoding.scores import Truth, entropy, margin, max_prob
 
 GRID = Grid(2, 3)
 

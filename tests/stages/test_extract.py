@@ -13,10 +13,11 @@ from oarpipe.config.orders import OrdersConfig, PerStepConfig
 from oarpipe.config.recipe import Recipe
 from oarpipe.data.order_table import OrderTable
 from oarpipe.data.token_store import TokenStore
-from oarpipe.decoding.policies import Greedy, max_prob
+from oarpipe.decoding.policies import Greedy
 from oarpipe.decoding.reference import ReferenceDecoder
 from oarpipe.decoding.reveals import Teacher
 from oarpipe.decoding.rollout import rollout
+from oarpipe.decoding.scores import max_prob
 from oarpipe.errors import BadInput, FingerprintMismatch
 from oarpipe.models import load_model
 from oarpipe.stages.extract import extract

@@ -3,7 +3,7 @@
 import math
 from functools import cache
 
-from oarpipe.config.orders import AnnealConfig, PerStepConfig
+from oarpipe.config.orders import AnnealConfig, LazyConfig, PerStepConfig, PredictedConfig
 from oarpipe.config.training import ScheduleConfig
 
 
@@ -47,3 +47,24 @@ def places_per_step(per_step: PerStepConfig, positions: int) -> tuple[int, ...]:
         goal = min(math.floor(share * positions + 1), positions)
         counts.append(min(max(goal - done, 1), positions - done))
     return tuple(counts)
+
+
+def places_by_filled(per_step: PerStepConfig, positions: int) -> dict[int, int]:
+    """How many places a step fills, by how many are filled before it."""
+    counts, filled = {}, 0
+    for count in places_per_step(per_step, positions):
+        counts[filled] = count
+        filled += count
+    return counts
+
+
+def places_asked(lazy: LazyConfig, places: int, open_places: int, positions: int) -> int:
+    """How many of the open places a lazy step asks about that fills `places`: at first, all."""
+    if open_places == positions:
+        return positions
+    return min(open_places, max(places, lazy.least + round(lazy.share * open_places)))
+
+
+def places_predicted(predicted: PredictedConfig, places: int, open_places: int) -> int:
+    """How many of the open places a step asks about that fills `places`, if no prediction is in doubt."""
+    return min(open_places, max(places, predicted.candidates))

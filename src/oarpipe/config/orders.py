@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from oarpipe.config.base import Ref, Strict
 from oarpipe.config.datasets import Split
@@ -106,7 +106,51 @@ class NearConfig(Strict):
     )
 
 
-PolicyConfig = Annotated[FollowConfig | GreedyConfig | NearConfig, Field(discriminator="select")]
+class LazyConfig(Strict):
+    """Greedy that keeps scores, and asks anew only where one may have risen to the top meanwhile."""
+
+    select: Literal["lazy"]
+    score: ScoreName = "max_prob"
+    per_step: PerStepConfig = PerStepConfig()
+    least: int = Field(2, ge=1, description="places asked about in every step")
+    share: float = Field(0.1, ge=0, le=1, description="share of the open places asked about besides")
+    caution: float = Field(
+        3.0, ge=0, description="how far a kept score may have moved: multiples of what is usual in this walk"
+    )
+
+
+class MonitorConfig(Strict):
+    """Bounds on the spread of an order head's predictions: their standard deviation over the open places."""
+
+    low: float = Field(0.01, ge=0, description="below it, the head has collapsed: it tells no place apart")
+    high: float = Field(100.0, gt=0, description="above it, it has exploded")
+
+    @model_validator(mode="after")
+    def _has_room(self) -> "MonitorConfig":
+        if self.low >= self.high:
+            raise ValueError(f"low {self.low:g} must be below high {self.high:g}")
+        return self
+
+
+class PredictedConfig(Strict):
+    """Greedy among the places that a trained head expects to be the surest (the paper's future work)."""
+
+    select: Literal["predicted"]
+    head: Annotated[str, Ref("order_heads")] = Field(description="head that predicts, of the same model")
+    score: ScoreName = "max_prob"
+    candidates: int = Field(
+        1, ge=1, description="places asked about, the head's best; 1, or no more than are filled: it is trusted"
+    )
+    every: Annotated[int, Field(ge=1)] | Literal["static"] = Field(
+        1, description="steps from one prediction to the next; static: one, at the start, for all"
+    )
+    per_step: PerStepConfig = PerStepConfig()
+    monitor: MonitorConfig = MonitorConfig()
+
+
+PolicyConfig = Annotated[
+    FollowConfig | GreedyConfig | NearConfig | LazyConfig | PredictedConfig, Field(discriminator="select")
+]
 
 
 class OrdersConfig(Strict):

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from functools import lru_cache
 
-from oarpipe.base.schedules import places_per_step
-from oarpipe.config.orders import FollowConfig, NearConfig, PerStepConfig, PolicyConfig
+from oarpipe.base.schedules import places_asked, places_per_step
+from oarpipe.config.orders import FollowConfig, LazyConfig, NearConfig, PerStepConfig, PolicyConfig
 from oarpipe.config.samples import GuidanceConfig
 from oarpipe.models.flops import ModelSize, walk_flops
 
@@ -26,8 +26,12 @@ def filled(size: ModelSize, policy: PolicyConfig) -> Sequence[int]:
 
 
 def asked(size: ModelSize, policy: PolicyConfig) -> Sequence[int]:
-    """How many places each step asks about: the next ones of the order, or all that are open."""
+    """How many places each step asks about: the next ones of the order, all that are open, or fewer."""
     chosen = filled(size, policy)
     if isinstance(policy, FollowConfig):
         return chosen
-    return [size.positions - sum(chosen[:step]) for step in range(len(chosen))]
+    open_places = [size.positions - sum(chosen[:step]) for step in range(len(chosen))]
+    if isinstance(policy, LazyConfig):
+        pairs = zip(chosen, open_places, strict=True)
+        return [places_asked(policy, filling, left, size.positions) for filling, left in pairs]
+    return open_places
