@@ -1,0 +1,96 @@
+"""Timing in turn, beside a floor: what the arithmetic, or the bytes that must be read, ask for at least."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+from oarpipe.base.log import log
+from oarpipe.benchmarks.machine import Machine
+from oarpipe.config.training import Precision
+
+_WARM = 1.0  # seconds; what takes less is run once before it counts
+
+
+@dataclass(frozen=True)
+class Task:
+    """Something to time. `run` may return the seconds it found itself, where it timed a part of its work.
+
+    `flop` and `bytes` are what it cannot do without, for all `count` things it makes together.
+    """
+
+    name: str
+    run: Callable[[], float | None]
+    count: int
+    flop: int = 0
+    bytes: int = 0
+    precision: Precision = "float32"
+    unit: str = "images"
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How often things are measured: `rounds` times, but once only where that takes `seconds` or more."""
+
+    rounds: int
+    seconds: float
+
+
+def in_turn(tasks: Sequence[Task], machine: Machine, patience: Patience) -> dict[str, Any]:
+    """A section: every task's median over the rounds, taken A B A B …, and the rates of the same minutes."""
+    precisions: list[Precision] = list(dict.fromkeys(task.precision for task in tasks))
+    rates: dict[Precision, list[float]] = {precision: [] for precision in precisions}
+    times: list[list[float]] = [[] for _ in tasks]
+    for turn in range(patience.rounds):
+        for precision in precisions:
+            rates[precision].append(machine.gemm(precision))
+        for task, own in zip(tasks, times, strict=True):
+            if turn == 0:
+                log.info("benchmark: %s, %d %s, %s", task.name, task.count, task.unit, task.precision)
+                own.append(_seconds(task, machine))
+                if own[0] < _WARM:
+                    own[0] = _seconds(task, machine)
+            elif own[0] < patience.seconds:
+                own.append(_seconds(task, machine))
+    gemm = {precision: median(found) for precision, found in rates.items()}
+    return {
+        "gemm_gflops": {precision: round(rate / 1e9, 1) for precision, rate in gemm.items()},
+        "rows": [
+            _row(task, own, gemm[task.precision], machine) for task, own in zip(tasks, times, strict=True)
+        ],
+    }
+
+
+def _seconds(task: Task, machine: Machine) -> float:
+    told: list[float | None] = []
+    around = machine.seconds(lambda: told.append(task.run()))
+    return around if told[0] is None else told[0]
+
+
+def _row(task: Task, times: list[float], gemm: float, machine: Machine) -> dict[str, Any]:
+    """One line of a table. `share` is that of the GEMM rate, `over_floor` how often the floor was taken."""
+    seconds = median(times)
+    row: dict[str, Any] = {
+        "name": task.name,
+        "precision": task.precision,
+        "unit": task.unit,
+        "count": task.count,
+        "seconds": seconds,
+        "fastest": min(times),
+        "slowest": max(times),
+        "runs": len(times),
+        "per_second": task.count / seconds,
+        "note": task.note,
+    }
+    if task.flop or task.bytes:
+        arithmetic, reading = task.flop / gemm, task.bytes / machine.read_bandwidth
+        row |= {
+            "flop": task.flop,
+            "bytes": task.bytes,
+            "floor": max(arithmetic, reading),
+            "bound": "arithmetic" if arithmetic >= reading else "memory",
+            "over_floor": seconds / max(arithmetic, reading),
+            "share": arithmetic / seconds,
+        }
+    return row
