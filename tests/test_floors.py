@@ -24,6 +24,7 @@ FLOORS = {
     "models": 4,
     "decoding": 5,
     "training": 5,
+    "benchmarks": 6,
     "reports": 6,
     "stages": 7,
     "tools": 7,

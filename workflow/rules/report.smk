@@ -3,6 +3,7 @@ rule report:
         recipe=recipe("reports"),
         evaluation=of_all_seeds("evaluation"),
         information=of_all_seeds("information"),
+        benchmark=of_all_seeds("benchmark"),
         datasets=of_all_seeds("datasets"),
         features=of_all_seeds("features"),
         tokenizers=of_all_seeds("tokenizers"),
@@ -26,13 +27,14 @@ rule report:
     params:
         out=subpath(output.receipt, parent=True),
         information=optional("information"),
+        benchmark=optional("benchmark"),
         orders=optional("orders"),
         searches=optional("searches"),
     message:
         "Writing the report {output.page}"
     shell:
         "oarpipe report --recipe {input.recipe} --evaluation {input.evaluation}"
-        " {params.information} --datasets {input.datasets} --features {input.features}"
+        " {params.information} {params.benchmark} --datasets {input.datasets} --features {input.features}"
         " --tokenizers {input.tokenizers} --tokens {input.tokens} --models {input.models}"
         " {params.orders} --samples {input.samples} {params.searches}"
         " --out {params.out} --log {log}"

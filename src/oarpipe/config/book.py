@@ -21,9 +21,9 @@ from oarpipe.config.recipe import Recipe
 from oarpipe.config.tables import TABLES, reference_fields, validate_entry
 from oarpipe.errors import ConfigError, nearest
 
-# What does not vary with the seed is made once, for the book's first seed: the images, and the
-# network that measures every seed with the same rule.
-SHARED = frozenset({"datasets", "features"})
+# What does not vary with the seed is made once, for the book's first seed: the images, the network
+# that measures every seed with the same rule, and how fast the machine is.
+SHARED = frozenset({"datasets", "features", "benchmarks"})
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class Book:
             add("tokenizer", ("tokenizers", self.tokenizer_of(name)))
         if table == "reports":
             for below in self._closure([t for targets in needs.values() for t in targets]):
-                if below[0] not in ("evaluations", "information"):
+                if below[0] not in ("evaluations", "information", "benchmarks"):
                     add(below[0], below)
         return needs
 

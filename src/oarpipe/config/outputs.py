@@ -65,6 +65,9 @@ class ReportConfig(Strict):
     title: str
     evaluation: Annotated[str, Ref("evaluations")]
     information: Annotated[str | None, Ref("information")] = None
+    benchmark: Annotated[str | None, Ref("benchmarks")] = Field(
+        None, description="how fast the machine is, shown in a section of its own"
+    )
     published: PublishedConfig | None = Field(
         None, description="a number that the report's first sentence compares with"
     )

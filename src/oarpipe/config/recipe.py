@@ -27,6 +27,7 @@ FORMATS = {
     "searches": 1,
     "evaluations": 1,
     "information": 1,
+    "benchmarks": 1,
     "reports": 1,
 }
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from pydantic import TypeAdapter, ValidationError
 
 from oarpipe.config.base import Ref, Strict
+from oarpipe.config.benchmarks import BenchmarkConfig
 from oarpipe.config.datasets import DatasetConfig, FeaturesConfig
 from oarpipe.config.models import AnyModelConfig
 from oarpipe.config.orders import OrdersConfig
@@ -26,6 +27,7 @@ TABLES: dict[str, Any] = {
     "searches": SearchConfig,
     "evaluations": EvaluationConfig,
     "information": InformationConfig,
+    "benchmarks": BenchmarkConfig,
     "reports": ReportConfig,
 }
 
@@ -82,8 +84,9 @@ def _explain(error: ValidationError, table: str, name: str, entry: Any) -> list[
             if tagged and not in_node:
                 classes = tagged
                 continue
-            if not isinstance(node, dict | list):
-                break  # a member of a union of plain values
+            is_plain = not isinstance(node, dict | list)
+            if is_plain:
+                break  # a member of a union, such as `int` of an int or a word
             where.append(str(part))
             if is_last and item["type"] == "extra_forbidden":
                 break

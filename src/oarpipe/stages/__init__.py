@@ -16,5 +16,5 @@ VERBS: dict[str, dict[str, str]] = {
     "orders": {"extract": "orders", "merge_orders": "orders"},
     "samples": {"generate": "samples", "merge_samples": "samples", "search": "searches"},
     "evaluation": {"features": "evaluations", "evaluate": "evaluations", "information": "information"},
-    "report": {"report": "reports"},
+    "report": {"benchmark": "benchmarks", "report": "reports"},
 }

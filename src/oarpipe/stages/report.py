@@ -24,6 +24,7 @@ def report(
     searches: list[Path] | None = None,
     evaluation: list[Path],
     information: list[Path] | None = None,
+    benchmark: list[Path] | None = None,
     out: Path,
 ) -> None:
     """Writes `report.html`; every list holds the results of all names and seeds that the page speaks of."""
@@ -38,6 +39,7 @@ def report(
         "searches": searches,
         "evaluations": evaluation,
         "information": information,
+        "benchmarks": benchmark,
     }
     receipts = {table: [checked(path, table) for path in paths or []] for table, paths in given.items()}
     stage = Stage(recipe, out, inputs=receipts)

@@ -71,6 +71,7 @@ class Costing:
             "searches": self._searches,
             "evaluations": self._evaluations,
             "information": self._information,
+            "benchmarks": self._benchmarks,
             "reports": self._reports,
         }
         return costed[table](name, entry)
@@ -225,6 +226,9 @@ class Costing:
             block = kept_bytes(size, "float32") // size.layers  # nothing is kept but one, and the logits
             memory = max(memory, _FLOAT * size.parameters(classes) + entry.batch * block)
         return Cost("information", float32=flop, memory=memory)
+
+    def _benchmarks(self, name: str, entry: Any) -> Cost:
+        return Cost("benchmark")
 
     def _reports(self, name: str, entry: Any) -> Cost:
         return Cost("report")
