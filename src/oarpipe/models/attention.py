@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from oarpipe.models.positions import rotate
+from oarpipe.models.gradients import Dropout, gated, rms_norm, turned
 
 # q, k, v [B, H, S, d] -> [B, H, S, d]
 Attend = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -31,13 +31,14 @@ class Attention(nn.Module):
         self.heads = heads
         self.wqkv = nn.Linear(width, 3 * width, bias=False)
         self.wo = nn.Linear(width, width, bias=False)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def project(self, x: Float[Tensor, "B S D"], rotation: Float[Tensor, "B S 1 F 2"]) -> Projected:
         """Turned queries and keys, and values."""
         batch, rows, width = x.shape
-        qkv = self.wqkv(x).view(batch, rows, 3 * self.heads, width // self.heads)
-        return rotate(qkv[:, :, : 2 * self.heads], rotation), qkv[:, :, 2 * self.heads :]
+        qkv = turned(self.wqkv(x), rotation, channels=2 * width)
+        qk, v = qkv.view(batch, rows, 3 * self.heads, -1).split([2 * self.heads, self.heads], dim=2)
+        return qk, v
 
     def forward(self, projected: Projected, attend: Attend, keep: slice) -> Float[Tensor, "B R D"]:
         qk, v = projected
@@ -56,15 +57,10 @@ class SwiGLU(nn.Module):
         self.w1 = nn.Linear(width, hidden, bias=False)
         self.w3 = nn.Linear(width, hidden, bias=False)
         self.w2 = nn.Linear(hidden, width, bias=False)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, x: Float[Tensor, "B S D"]) -> Float[Tensor, "B S D"]:
-        gate, up = self.w1(x), self.w3(x)
-        if torch.is_grad_enabled():
-            hidden = nn.functional.silu(gate) * up
-        else:  # no gradient will ask for the factors, so the product takes their place
-            hidden = nn.functional.silu(gate, inplace=True).mul_(up)
-        mixed: Tensor = self.dropout(self.w2(hidden))
+        mixed: Tensor = self.dropout(self.w2(gated(self.w1(x), self.w3(x))))
         return mixed
 
 
@@ -77,8 +73,7 @@ class RMSNorm(nn.Module):
         self.eps = eps
 
     def forward(self, x: Float[Tensor, "*S D"]) -> Float[Tensor, "*S D"]:
-        wide = x if x.dtype == torch.float64 else x.float()
-        return nn.functional.rms_norm(wide, (x.shape[-1],), eps=self.eps).to(x.dtype) * self.weight
+        return rms_norm(x, self.weight, self.eps)
 
 
 class Block(nn.Module):

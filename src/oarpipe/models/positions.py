@@ -23,6 +23,9 @@ def rotary_table(grid: Grid, head_width: int, base: float = 10000.0) -> Float[Te
 
 def rotate(x: Float[Tensor, "*S d"], rotation: Float[Tensor, "*R F 2"]) -> Float[Tensor, "*T d"]:
     """Turns interleaved channel pairs (a, b) into (a cos - b sin, b cos + a sin), in float32 or wider."""
-    pairs = torch.view_as_complex((x if x.dtype == torch.float64 else x.float()).unflatten(-1, (-1, 2)))
-    turned = pairs * torch.view_as_complex(rotation)
+    pairs = (x if x.dtype == torch.float64 else x.float()).unflatten(-1, (-1, 2))
+    if torch.compiler.is_compiling():  # compilers know no complex numbers
+        (a, b), (cos, sin) = pairs.unbind(-1), rotation.unbind(-1)
+        return torch.stack([a * cos - b * sin, b * cos + a * sin], dim=-1).flatten(-2).to(x.dtype)
+    turned = torch.view_as_complex(pairs) * torch.view_as_complex(rotation)
     return torch.view_as_real(turned).flatten(-2).to(x.dtype)

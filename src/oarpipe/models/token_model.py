@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from oarpipe.base import noise
 from oarpipe.base.grid import Grid
 from oarpipe.models.attention import EVERY_ROW, Attend, Block, Projected, RMSNorm
+from oarpipe.models.gradients import Dropout
 from oarpipe.models.positions import rotary_table
 
 
@@ -52,7 +53,7 @@ class TokenModel(nn.Module, ABC):
         self.heads, self.width = heads, width
         self.cls_embedding = ClassEmbedding(classes, width)
         self.tok_embeddings = nn.Embedding(codebook, width)
-        self.tok_dropout = nn.Dropout(token_dropout)
+        self.tok_dropout = Dropout(token_dropout)
         self.layers = nn.ModuleList(Block(width, heads, residual_dropout, ffn_dropout) for _ in range(layers))
         self.norm = RMSNorm(width)
         self.output = nn.Linear(width, codebook, bias=False)
