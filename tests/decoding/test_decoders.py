@@ -18,7 +18,8 @@ from oarpipe.config.orders import (
     Visibility,
 )
 from oarpipe.config.samples import GuidanceConfig, SamplesConfig
-from oarpipe.decoding.guidance import Guided
+from oarpipe.decoding.cache import FusedCache
+from oarpipe.decoding.guidance import Guided, Joint
 from oarpipe.decoding.lazy import Lazy
 from oarpipe.decoding.policies import Follow, Greedy, Near
 from oarpipe.decoding.position_tokens import PositionTokensDecoder
@@ -30,6 +31,7 @@ from oarpipe.decoding.scores import Truth, entropy, margin, max_prob
 from oarpipe.models.memory import LOGITS_AT_ONCE
 from oarpipe.models.position_tokens import PositionTokens
 from oarpipe.orders.algebra import apply, is_order
+from tests.decoding.both_branches import BothBranches
 
 GRID = Grid(3, 3)  # of the oracle's cases; the golden ones have 4 x 4
 FOUR_STEPS = PerStepConfig(kind="cosine", steps=4)
@@ -81,9 +83,29 @@ def walk(
     reveal: Reveal,
     guidance: GuidanceConfig | None = None,
 ) -> Walk:
+    """Guided by two decoders, or by a joint one where both branches are asked about the same places."""
+    null = torch.full_like(LABELS, model.null_label)
+    made: Decoder
+    if guidance is None:
+        made = decoder(model, LABELS)
+    elif guidance.places == "guided" or isinstance(policy, Follow):
+        made = Joint(decoder(model, torch.cat([LABELS, null])), guidance, 9)
+    else:
+        made = Guided(decoder(model, LABELS), decoder(model, null), guidance, 9)
+    return rollout(made, policy, reveal, GRID, 3, torch.device("cpu"))
+
+
+def slow_walk(
+    decoder: Callable[[PositionTokens, Tensor], Decoder],
+    model: PositionTokens,
+    policy: Policy,
+    reveal: Reveal,
+    guidance: GuidanceConfig | None = None,
+) -> Walk:
     made: Decoder = decoder(model, LABELS)
     if guidance:
-        made = Guided(made, decoder(model, torch.full_like(LABELS, model.null_label)), guidance, 9)
+        null = decoder(model, torch.full_like(LABELS, model.null_label))
+        made = BothBranches(made, null, guidance, 9)
     return rollout(made, policy, reveal, GRID, 3, torch.device("cpu"))
 
 
@@ -94,10 +116,9 @@ def test_the_cached_decoder_equals_the_oracle(
     tiny_model: Callable[..., PositionTokens], policy: str, reveal: str, guidance: str
 ) -> None:
     model = tiny_model(grid=GRID).double()
-    fast, slow = (
-        walk(decoder, model, POLICIES[policy](), REVEALS[reveal](), GUIDANCES[guidance])
-        for decoder in (PositionTokensDecoder, ReferenceDecoder)
-    )
+    settings = POLICIES[policy](), REVEALS[reveal](), GUIDANCES[guidance]
+    fast = walk(PositionTokensDecoder, model, *settings)
+    slow = slow_walk(ReferenceDecoder, model, *settings)
     assert bool(is_order(fast.order).all())
     assert torch.equal(fast.order, slow.order)
     assert torch.equal(fast.tokens, slow.tokens)
@@ -167,14 +188,10 @@ def test_queries_that_see_one_another_equal_the_full_pass_under_their_mask(
     tiny_model: Callable[..., PositionTokens], visibility: Visibility, guidance: str
 ) -> None:
     model = tiny_model(grid=GRID).double()
-    fast, slow, alone = (
-        walk(decoder, model, Follow(ORDER, FOUR_STEPS), REVEALS["sampler"](), GUIDANCES[guidance])
-        for decoder in (
-            partial(PositionTokensDecoder, visibility=visibility),
-            partial(MaskedDecoder, visibility=visibility),
-            PositionTokensDecoder,
-        )
-    )
+    settings = Follow(ORDER, FOUR_STEPS), REVEALS["sampler"](), GUIDANCES[guidance]
+    fast = walk(partial(PositionTokensDecoder, visibility=visibility), model, *settings)
+    slow = slow_walk(partial(MaskedDecoder, visibility=visibility), model, *settings)
+    alone = walk(PositionTokensDecoder, model, *settings)
     assert torch.equal(fast.tokens, slow.tokens)
     assert (fast.log_prob - slow.log_prob).abs().max() < 1e-10
     assert (fast.score - alone.score).abs().max() > 1e-4
@@ -190,6 +207,34 @@ def test_one_query_a_step_has_nobody_to_see(
     )
     alone = walk(PositionTokensDecoder, model, Follow(ORDER), Teacher(TOKENS))
     assert (seeing.log_prob - alone.log_prob).abs().max() < 1e-10
+
+
+@pytest.mark.parametrize(
+    ("policy", "visibility"),
+    [
+        ("follow", "independent"),
+        ("follow, several a step", "independent"),
+        ("follow, several a step", "causal"),
+        ("follow, several a step", "mutual"),
+        ("greedy", "independent"),
+        ("top-k", "independent"),
+    ],
+)
+def test_fused_attention_merged_by_log_sum_exp_is_the_same(
+    tiny_model: Callable[..., PositionTokens],
+    policy: str,
+    visibility: Visibility,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model = tiny_model(grid=GRID).double()
+    decoder = partial(PositionTokensDecoder, visibility=visibility)
+    plain = walk(decoder, model, POLICIES[policy](), REVEALS["sampler"]())
+    monkeypatch.setattr("oarpipe.decoding.passes.cache_of", FusedCache)
+    fused = walk(decoder, model, POLICIES[policy](), REVEALS["sampler"]())
+    assert torch.equal(fused.order, plain.order)
+    assert torch.equal(fused.tokens, plain.tokens)
+    assert (fused.score - plain.score).abs().max() < 1e-10
+    assert (fused.log_prob - plain.log_prob).abs().max() < 1e-10
 
 
 @pytest.mark.parametrize(("first", "last"), [(1.0, 1.0), (1.0, 4.0), (2.5, 2.5)])

@@ -13,7 +13,7 @@ from oarpipe.config.orders import (
     RuleConfig,
 )
 from oarpipe.config.samples import GuidanceConfig, SamplesConfig
-from oarpipe.decoding.guidance import Guided
+from oarpipe.decoding.guidance import Joint
 from oarpipe.decoding.next_token import NextTokenDecoder
 from oarpipe.decoding.policies import Follow
 from oarpipe.decoding.protocol import Decoder, Walk
@@ -25,6 +25,7 @@ from oarpipe.errors import BadInput
 from oarpipe.models.next_token import NextToken
 from oarpipe.orders.sources import build_source
 from tests.conftest import published_weights
+from tests.decoding.both_branches import BothBranches
 
 GRID = Grid(3, 3)
 LABELS = torch.tensor([0, 3, 4])
@@ -45,9 +46,14 @@ def walk(
     model: NextToken,
     guidance: GuidanceConfig | None,
 ) -> Walk:
-    made: Decoder = decoder(model, LABELS)
-    if guidance:
-        made = Guided(made, decoder(model, torch.full_like(LABELS, model.null_label)), guidance, 9)
+    null = torch.full_like(LABELS, model.null_label)
+    made: Decoder
+    if guidance is None:
+        made = decoder(model, LABELS)
+    elif decoder is NextTokenDecoder:
+        made = Joint(decoder(model, torch.cat([LABELS, null])), guidance, 9)
+    else:
+        made = BothBranches(decoder(model, LABELS), decoder(model, null), guidance, 9)
     settings = SamplesConfig(model="m", policy=FOLLOW, temperature=0.9)
     reveal = Sampler(settings, torch.arange(3), 7)
     return rollout(made, Follow(RASTER), reveal, GRID, 3, torch.device("cpu"))

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from oarpipe.config.orders import Visibility
-from oarpipe.decoding.cache import Cache
+from oarpipe.decoding.cache import cache_of
 from oarpipe.decoding.packed import PackedBlock, PackedModel
 from oarpipe.decoding.scratch import Scratch
 from oarpipe.models.positions import rotate
@@ -22,7 +22,7 @@ class Passes:
         self.packed = PackedModel.of(model)
         self.heads, self.head_width = model.heads, model.width // model.heads
         weights = self.packed.head
-        self.cache = Cache((len(self.packed.blocks), batch, self.heads, rows, self.head_width), weights)
+        self.cache = cache_of((len(self.packed.blocks), batch, self.heads, rows, self.head_width), weights)
         self.scratch = Scratch(weights)
 
     @torch.no_grad()
@@ -91,7 +91,7 @@ class Passes:
         qk = self.scratch.take("turned", 2, batch, heads, rows, width)
         _turn(qkv[:, :, :2].permute(2, 0, 3, 1, 4), self._turns[None, :, None], qk)
         q, k = qk.view(2, batch * heads, rows, width)
-        mixed = self.cache.attend(layer, q[:, skipped:], k, qkv[:, :, 2].transpose(1, 2))
+        mixed = self.cache.attend(layer, q, k, qkv[:, :, 2].transpose(1, 2), skipped)
         joined = self.scratch.take("joined", batch, rows - skipped, heads, width)
         return joined.copy_(mixed.transpose(1, 2)).view(-1, heads * width)
 
