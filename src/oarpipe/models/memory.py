@@ -7,7 +7,7 @@ from oarpipe.models.flops import ModelSize
 
 # What autograd keeps of a row in a block: bytes a channel of the model's width, and of the
 # feed-forward's. Under bfloat16's autocast the residual stream and the norms stay float32.
-_KEPT = {"float32": (56, 16), "bfloat16": (38, 8)}
+_KEPT = {"float32": (36, 12), "bfloat16": (26, 6)}
 # Logits a walk makes at once: what a core's second-level cache holds, and what a GPU can spare.
 LOGITS_AT_ONCE = {"cpu": 2**17, "cuda": 2**28}
 _LOGIT = 12  # logits, their log-softmax and its gradient
