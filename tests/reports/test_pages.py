@@ -107,7 +107,7 @@ def test_every_recipe_is_there_with_its_fingerprint(page: str) -> None:
         "features.digits",
     ):
         assert f"<code>{name}</code>" in page
-    assert page.count("<pre>") == 19  # five models, five sample sets, two searched arms, and one of all else
+    assert page.count("<pre>") == 20  # five models, five sample sets, two searched arms, and one of all else
 
 
 def test_names_and_titles_are_text_never_markup(tmp_path: Path) -> None:
@@ -122,14 +122,26 @@ def test_names_and_titles_are_text_never_markup(tmp_path: Path) -> None:
 
 def test_a_report_without_likelihoods_searches_or_extractions_is_whole(tmp_path: Path) -> None:
     book = small_book()
-    report = book.tables["reports"]["r"].model_copy(update={"information": None, "playbacks": 0})
+    report = book.tables["reports"]["r"].model_copy(
+        update={"information": None, "benchmark": None, "playbacks": 0}
+    )
     evaluation = book.tables["evaluations"]["e"].model_copy(update={"searches": []})
     samples = {name: book.tables["samples"][name] for name in ("any_random", "any_greedy")}
     book.tables.update(reports={"r": report}, evaluations={"e": evaluation}, samples=samples, searches={})
     page = write_report(book, tmp_path)
     assert Page(page).open == []
     assert 'id="likelihood"' not in page
+    assert 'id="speed"' not in page
     assert "not searched" not in page
+
+
+def test_the_machines_speed_has_a_section_where_the_report_names_a_benchmark(page: str) -> None:
+    section = re.search(r'<section id="speed".*?</section>', page, flags=re.DOTALL)
+    assert section
+    assert "a machine, 1 thread" in section[0]
+    assert 'href="#made-benchmarks-here"' in section[0]
+    assert re.search(r"a goal</th>.*≥ 40.*41\.2.*held", section[0])
+    assert len(re.findall("<details>", section[0])) == 1
 
 
 def test_a_published_baseline_has_its_row_and_no_claims(page: str, tmp_path: Path) -> None:

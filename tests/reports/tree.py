@@ -34,7 +34,7 @@ GRID = Grid(6, 6)
 REPLICATES = 60
 SPREAD = 0.1
 Distance = Callable[[Arm, int], float]
-FLAGS = {"evaluations": "evaluation"}
+FLAGS = {"evaluations": "evaluation", "benchmarks": "benchmark"}
 
 
 def small_book(seeds: Sequence[int] = (0,), *, title: str = "A small report", **changes: Any) -> Book:
@@ -81,9 +81,17 @@ def small_book(seeds: Sequence[int] = (0,), *, title: str = "A small report", **
                 }
             },
             "evaluations": {"e": {"dataset": "d", "features": "digits"}},
+            "benchmarks": {"here": {}},
             "information": {"i": {"tokens": "t", "orders": {"random": {"kind": "random"}, "raster": raster}}},
             "reports": {
-                "r": {"title": title, "evaluation": "e", "information": "i", "images": 20, "playbacks": 5},
+                "r": {
+                    "title": title,
+                    "evaluation": "e",
+                    "information": "i",
+                    "benchmark": "here",
+                    "images": 20,
+                    "playbacks": 5,
+                },
             },
         }
     )  # fmt: skip
@@ -120,7 +128,7 @@ def grow(
             folders = grower.make(recipe)
             given.setdefault(FLAGS.get(recipe.table, recipe.table), []).extend(folders)
     names = ["datasets", "features", "tokenizers", "tokens", "models", "orders", "samples", "searches"]
-    return {name: given.get(name, []) for name in [*names, "evaluation", "information"]}
+    return {name: given.get(name, []) for name in [*names, "evaluation", "information", "benchmark"]}
 
 
 class _Grower:
@@ -291,6 +299,34 @@ class _Grower:
             "metrics": metrics,
             "replicates": {"fd[digits]": replicates.tolist()},
         }
+
+    def _benchmarks(self, recipe: Recipe[Any], out: Path) -> list[str]:
+        row = {"name": "raster", "precision": "float32", "unit": "images", "count": 1, "seconds": 2.0}
+        row |= {"fastest": 1.5, "slowest": 3.0, "runs": 3, "per_second": 0.5, "note": ""}
+        floor = {
+            "flop": 10**9,
+            "bytes": 0,
+            "floor": 0.5,
+            "bound": "arithmetic",
+            "over_floor": 4.0,
+            "share": 0.25,
+        }
+        facts = {
+            "machine": {
+                "name": "a machine",
+                "threads": 1,
+                "torch": "2",
+                "gemm_gflops": {"float32": 100.0, "bfloat16": 200.0},
+                "read_gb_per_second": 10.0,
+            },
+            "goals": [{"text": "a goal", "wanted": 40, "measured": 41.2, "at_most": False, "held": True}],
+            "sections": {
+                "generation": {"title": "Generation", "model": "small", "rows": [row | floor, row]},
+                "memory": {"title": "Memory", "model": "small", "cases": []},
+            },
+        }
+        write_json(out / "benchmark.json", facts)
+        return ["benchmark.json"]
 
     def _information(self, recipe: Recipe[Any], out: Path) -> list[str]:
         image = np.random.default_rng(recipe.seed).normal(2.07, 0.2, 360)

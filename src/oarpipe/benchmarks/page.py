@@ -3,28 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from oarpipe.config.benchmarks import Section
-
 Found = Mapping[str, Any]
-
-TITLES: dict[Section, tuple[str, str]] = {
-    "table8": ("Ways to generate one image", "The rows of the paper's Table 8."),
-    "oracle": (
-        "Extraction against its oracle",
-        "Three decoders that give the same orders; the floor is the first one's.",
-    ),
-    "extraction": ("Extraction", "Orders of given images."),
-    "exact": ("Exact extraction with a large model", "By a sample of the walk's steps."),
-    "generation": ("Generation", "Codes only, without decoding them to pixels. Guidance is 2."),
-    "training": ("Training", "One batch of random codes in random orders."),
-    "images": ("Images to codes and back", "One image at a time."),
-    "loader": ("Loading", ""),
-    "memory": (
-        "Memory of exact extraction",
-        "What a walk adds to the most that was ever held, beside the closed form that sizes a batch.",
-    ),
-    "profile": ("Where the time goes", "Shares of one run, by torch.profiler."),
-}
 
 
 def page(facts: Found) -> str:
@@ -53,8 +32,7 @@ def _lines(facts: Found) -> Iterator[str]:
     yield from _goals(facts["goals"])
     yield from _machine(machine)
     for name, section in facts["sections"].items():
-        title, text = TITLES[name]
-        yield from ("", f"## {title}", "", " ".join(part for part in (text, _of(section)) if part), "")
+        yield from ("", f"## {section['title']}", "", f"{section['about']} {_of(section)}".strip(), "")
         yield from _section(name, section)
     yield from _peers(facts["peers"])
 

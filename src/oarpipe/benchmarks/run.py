@@ -2,6 +2,7 @@
 
 import csv
 from collections.abc import Callable
+from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
@@ -16,17 +17,41 @@ from oarpipe.benchmarks.sections import exact, extraction, generation, oracle, t
 from oarpipe.benchmarks.training import training
 from oarpipe.config.benchmarks import BenchmarkConfig, Section
 
-SECTIONS: dict[Section, Callable[[BenchmarkConfig, Machine], dict[str, Any]]] = {
-    "table8": table8,
-    "oracle": oracle,
-    "extraction": extraction,
-    "exact": exact,
-    "generation": generation,
-    "training": training,
-    "images": images,
-    "loader": loader,
-    "memory": memory,
-    "profile": profiles,
+
+@dataclass(frozen=True)
+class Part:
+    """A section: its heading, a sentence about it, and what measures it."""
+
+    title: str
+    about: str
+    measure: Callable[[BenchmarkConfig, Machine], dict[str, Any]]
+
+    def facts(self, config: BenchmarkConfig, machine: Machine) -> dict[str, Any]:
+        """What was found, under its heading."""
+        return {"title": self.title, "about": self.about, **self.measure(config, machine)}
+
+
+PARTS: dict[Section, Part] = {
+    "table8": Part("Ways to generate one image", "The rows of the paper's Table 8.", table8),
+    "oracle": Part(
+        "Extraction against its oracle",
+        "Three decoders that give the same orders; the floor is the first one's.",
+        oracle,
+    ),
+    "extraction": Part("Extraction", "Orders of given images.", extraction),
+    "exact": Part("Exact extraction with a large model", "By a sample of the walk's steps.", exact),
+    "generation": Part(
+        "Generation", "Codes only, without decoding them to pixels. Guidance is 2.", generation
+    ),
+    "training": Part("Training", "One batch of random codes in random orders.", training),
+    "images": Part("Images to codes and back", "One image at a time.", images),
+    "loader": Part("Loading", "", loader),
+    "memory": Part(
+        "Memory of exact extraction",
+        "What a walk adds to the most that was ever held, beside the closed form that sizes a batch.",
+        memory,
+    ),
+    "profile": Part("Where the time goes", "Shares of one run, by torch.profiler.", profiles),
 }
 
 
@@ -36,7 +61,7 @@ def figures(config: BenchmarkConfig) -> dict[str, Any]:
     log.info("benchmark: the machine")
     machine = look_at(device)
     sections: dict[str, Any] = {
-        name: SECTIONS[name](config, machine) for name in SECTIONS if name in config.sections
+        name: part.facts(config, machine) for name, part in PARTS.items() if name in config.sections
     }
     return {
         "format": 1,

@@ -9,6 +9,7 @@ from markupsafe import Markup
 from oarpipe.base.files import Receipt
 from oarpipe.config.outputs import ReportConfig
 from oarpipe.reports.arms import colours, goes_raster_only
+from oarpipe.reports.benchmarks import speeds
 from oarpipe.reports.claims import PLAIN, Claim, Comparison, against, capital, number, signed
 from oarpipe.reports.extractions import extractions, order_figures
 from oarpipe.reports.figures import Dot, dots
@@ -63,6 +64,7 @@ def render(config: ReportConfig, receipts: Mapping[str, Sequence[Receipt]]) -> s
         pictures=pictures(results, config),
         orders=order_figures(extractions(results)),
         curves=training_curves(results, arm_colours),
+        speeds=speeds(results),
         tokenizers=reconstructions(results),
         made=made,
         machines=machines(made),
