@@ -52,10 +52,8 @@ def bits(
 ) -> Int[Tensor, "*S"]:
     """63 random bits for each broadcast (sample, step, item); samples may exceed 32 bits."""
     device = next((x.device for x in (sample, step, item) if isinstance(x, Tensor)), None)
-    parts = torch.broadcast_tensors(
-        *(torch.as_tensor(x, dtype=torch.int64, device=device) for x in (sample, step, item))
-    )
-    samples, steps, items = parts
+    parts = (x if isinstance(x, Tensor) else torch.full((), x, device=device) for x in (sample, step, item))
+    samples, steps, items = torch.broadcast_tensors(*parts)
     counter = torch.stack([samples, samples >> 32, steps, items], dim=-1)
     words = philox(counter, (seed, int(stream) | (seed >> 32) << 8))
     return (words[..., 0] & 0x7FFFFFFF) << 32 | words[..., 1]

@@ -20,7 +20,7 @@ def rollout(
     order, scores, log_probs = [], [], []
     filled, last = 0, None
     while filled < grid.positions:
-        view = View(grid, open_positions, last, filled)
+        view = View(grid, open_positions, last, filled, decoder.outlook)
         candidates = policy.candidates(view)
         emission = decoder.propose(candidates)
         columns, score = policy.choose(view, candidates, emission)
@@ -39,6 +39,7 @@ def rollout(
 
 
 def _without(open_positions: Tensor, filled: Tensor) -> Tensor:
-    """The open positions less the filled ones, still ascending."""
-    stays = (open_positions[:, :, None] != filled[:, None, :]).all(dim=2)
-    return open_positions[stays].view(len(open_positions), -1)
+    """The open positions less the filled ones, still ascending; found without asking the device."""
+    gone = (open_positions[:, :, None] == filled[:, None, :]).any(dim=2)
+    kept = open_positions.masked_fill(gone, torch.iinfo(torch.int64).max).sort(dim=1).values
+    return kept[:, : kept.shape[1] - filled.shape[1]]
