@@ -109,6 +109,7 @@ def _normed(x: Tensor, eps: float, out: Tensor | None = None) -> Tensor:
     """x / rms(x), computed in float32 or wider; the norm's weight is in the matrix that follows."""
     wide = torch.promote_types(x.dtype, torch.float32)
     norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=wide)
+    out = torch.empty_like(x) if out is None else out
     return torch.mul(x, norm.square_().div_(x.shape[-1]).add_(eps).rsqrt_(), out=out)
 
 
