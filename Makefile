@@ -2,6 +2,7 @@
 # make test    every test that needs no GPU
 # make lint    style, types, spelling
 # make smoke   the line at a budget of minutes
+# make benchmarks  how fast this machine is, into docs/benchmarks.md
 #
 # All of them work in .venv, which is made from the first Python >= 3.11 found (or PYTHON=…).
 
@@ -16,7 +17,7 @@ SNAKEMAKE = .venv/bin/snakemake --profile workflow/profiles/local
 # Rules call `oarpipe`, so the environment's commands come first.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: demo smoke test lint
+.PHONY: demo smoke test lint benchmarks
 
 demo: .venv/.installed
 	$(SNAKEMAKE) --configfile config/config.yaml
@@ -25,6 +26,10 @@ demo: .venv/.installed
 smoke: .venv/.installed
 	$(SNAKEMAKE) --configfile config/smoke.yaml
 	@oarpipe show config/smoke.yaml reports
+
+# Give the machine nothing else to do meanwhile.
+benchmarks: .venv/.installed
+	oarpipe benchmark --out docs/benchmarks.md
 
 # Each worker computes with one thread, so that the workers do not fight over the cores.
 test: .venv/.installed-test

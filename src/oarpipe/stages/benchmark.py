@@ -12,10 +12,10 @@ FACTS, PAGE = "benchmark.json", "benchmark.md"
 def benchmark(recipe: Recipe[BenchmarkConfig] | None = None, *, out: Path | None = None) -> None:
     """Writes `benchmark.json` and `benchmark.md` into the folder `out`, with a receipt if there is a recipe.
 
-    Without a recipe it measures a default entry's sizes, in about ten minutes on two cores; it prints the
-    page where there is no `out`, and an `out` that ends in .md or .json is that one file.
+    Without a recipe it measures a default entry's sizes, in about ten minutes on two cores. An `out` that
+    ends in .md or .json is that one file; without any, the page is printed.
     """
-    if recipe is not None and out is not None:
+    if recipe is not None and out is not None and not out.suffix:
         stage = Stage(recipe, out)
         if not stage.is_done():
             _measure(recipe.entry, out)
