@@ -38,12 +38,12 @@ class Passes:
         pending: int,
         visibility: Visibility,
         *,
-        first: Tensor | None = None,
+        first: tuple[Tensor, Tensor] | None = None,
         answered: int = 0,
     ) -> Tensor:
         """Rows x [B, S, D], overwritten, turned by complex `turns` [B, S, F] -> rows from `answered` on.
 
-        `first` is `projected(x)`, from a caller who knows it already.
+        `first` tells where `projected(x)` is known from: a table, and which of its rows [B, S].
         """
         batch, rows, width = x.shape
         blocks, lends = self.packed.blocks, visibility == "independent"
@@ -56,7 +56,7 @@ class Passes:
         for layer, block in enumerate(blocks):
             qkv = self._projections[layer if lends else 0]
             if layer == 0 and first is not None:
-                qkv.copy_(first)
+                torch.index_select(first[0], 0, first[1].flatten(), out=qkv)
             else:
                 torch.mm(self._normed(x), block.qkv, out=qkv)
             skipped = answered if layer == len(blocks) - 1 else 0

@@ -41,14 +41,13 @@ class PositionTokensDecoder:
         self.candidates = candidates
         pending = self.pending.shape[1]
         visibility = self._visibility()
-        rows = self._rows(candidates)
-        x = _looked_up(rows, self.every_query, self.pending.flatten(0, 1))
+        rows, own = self._rows(candidates), self.pending.flatten(0, 1)
+        x = torch.nn.functional.embedding(rows, torch.cat([self.every_query, own]))
         first = None
         if visibility == "independent":
             if self.every_projection is None:
                 self.every_projection = self.passes.projected(self.every_query)
-            first = _looked_up(rows, self.every_projection, self.passes.projected(self.pending.flatten(0, 1)))
-            first = first.flatten(0, 1)
+            first = torch.cat([self.every_projection, self.passes.projected(own)]), rows
         answers = self.passes.run(
             x,
             self.turns[torch.cat([self.places, candidates + 1], dim=1)],
@@ -72,6 +71,9 @@ class PositionTokensDecoder:
         self.places = (positions + 1).repeat_interleave(2, dim=1)[:, kept:]
         self.candidates = None
 
+    def outlook(self) -> None:
+        """Nothing."""
+
     def _visibility(self) -> Visibility:
         """A lone query is causal: it may stay where it was written."""
         assert self.candidates is not None
@@ -79,15 +81,7 @@ class PositionTokensDecoder:
 
     def _rows(self, candidates: Tensor) -> Tensor:
         """Of a table of all positions and, behind them, of the pending rows: each sample's own, then its
-        candidates'."""
+        candidates'. One look-up in one table is quicker than to look up and then to join."""
         positions, pending = self.model.grid.positions, self.places.numel()
         own = torch.arange(positions, positions + pending, device=candidates.device)
         return torch.cat([own.view_as(self.places), candidates], dim=1)
-
-
-def _looked_up(rows: Tensor, every: Tensor, pending: Tensor) -> Tensor:
-    """Rows [B, S] of the table of all positions [N, …] and the pending rows [BP, …].
-
-    One look-up in one table, which is quicker than to look up and then to join.
-    """
-    return torch.nn.functional.embedding(rows, torch.cat([every, pending]))

@@ -1,7 +1,6 @@
 """Walks recorded once as a CUDA graph and replayed: thousands of small kernels without their launches."""
 
 from collections.abc import Callable
-from dataclasses import fields
 
 import torch
 from torch import Tensor
@@ -69,8 +68,7 @@ class Replayed:
         for place, x in zip(static, inputs, strict=True):
             place.copy_(x)
         replay()
-        values = {field.name: getattr(walk, field.name) for field in fields(walk)}
-        return Walk(**{name: None if x is None else x.clone() for name, x in values.items()})
+        return Walk(**{name: x.clone() for name, x in vars(walk).items() if x is not None})
 
 
 def _record_cuda(walking: Walking, inputs: list[Tensor]) -> tuple[Callable[[], None], Walk]:

@@ -16,7 +16,7 @@ Score = Callable[[Float[Tensor, "B M V"], Int[Tensor, "B M"]], Float[Tensor, "B 
 
 def max_prob(logits: Float[Tensor, "B M V"], candidates: Int[Tensor, "B M"]) -> Float[Tensor, "B M"]:
     """Probability of the likeliest code (the paper's confidence)."""
-    return (logits - logits.amax(-1, keepdim=True)).exp_().sum(-1).reciprocal()
+    return logits.softmax(-1).amax(-1)
 
 
 def margin(logits: Float[Tensor, "B M V"], candidates: Int[Tensor, "B M"]) -> Float[Tensor, "B M"]:

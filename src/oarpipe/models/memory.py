@@ -41,15 +41,16 @@ def walk_bytes(
 ) -> int:
     """Of a walk that asks about up to `queries` places a step; guidance makes two branches.
 
-    Weights; the cache and the keys and values lent to it; a block's rows at the widest step, with
-    their projections and what the allocator holds back, and their attention at the longest product of
-    rows and history; and the logits made at once, with their softmax, in float32. An upper bound.
+    Weights, and the same packed; the cache, and the projections of the queries of all layers, of which
+    one is kept; a block's rows at the widest step and their attention at the longest product of rows
+    and history; and the logits made at once, with their softmax, in float32. An upper bound.
     """
-    cache = size.layers * 2 * size.width * (size.rows + 2 + (queries if size.asks else 0))
-    block = (queries + 1) * (2 * size.hidden + 24 * size.width)
+    lent = 3 * (queries + 1) if size.asks and queries > 1 else 0
+    cache = size.layers * size.width * (2 * (size.rows + 2) + lent)
+    block = (queries + 1) * (2 * size.hidden + 16 * size.width)
     # Where all open places are asked about, few are left when the history is long.
-    attention = 2 * size.heads * (min(queries * size.rows, size.positions**2 // 2) + 2 * size.rows)
+    attention = size.heads * (min(queries * size.rows, size.positions**2 // 2) + 2 * size.rows)
     at_once = max(LOGITS_AT_ONCE[device], samples * size.codebook)
     logits = 2 * min(samples * queries * size.codebook, at_once)
-    walked = size.parameters(classes) + samples * (branches * cache + block + attention)
+    walked = 2 * size.parameters(classes) + samples * branches * (cache + block + attention)
     return (_FLOAT if precision == "float32" else 2) * walked + _FLOAT * logits
