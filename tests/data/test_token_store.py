@@ -7,6 +7,7 @@ import pytest
 import zarr
 
 from oarpipe.base.grid import Grid
+from oarpipe.config.datasets import Split
 from oarpipe.data.sample_store import SampleStore
 from oarpipe.data.token_store import TokenStore
 from oarpipe.errors import BadInput, FingerprintMismatch, IncompleteData
@@ -104,3 +105,14 @@ def test_a_store_of_samples_is_no_store_of_tokens(tmp_path: Path) -> None:
     create(tmp_path / "tokens.zarr")
     with pytest.raises(IncompleteData, match="not of samples"):
         SampleStore.open(tmp_path / "tokens.zarr")
+
+
+@pytest.mark.parametrize("split", ["train", "test", "all"])
+@pytest.mark.parametrize("count", [1, 3, 7, 20])
+def test_a_count_takes_images_evenly_spread_over_the_split(tmp_path: Path, split: Split, count: int) -> None:
+    store = create(tmp_path / "tokens.zarr", rows=20)
+    fill(store)
+    every = store.sample_ids(split).tolist()
+    chosen = store.sample_ids(split, count).tolist()
+    assert chosen == [every[i * len(every) // count] for i in range(count)] if count < len(every) else every
+    assert store.read().select(split, count).sample_ids.tolist() == chosen

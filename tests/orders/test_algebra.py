@@ -52,3 +52,12 @@ def test_the_mean_order_of_equal_orders_is_that_order() -> None:
 def test_the_mean_order_goes_by_the_mean_step() -> None:
     orders = torch.tensor([[0, 1, 2], [0, 2, 1], [1, 0, 2]])  # mean steps: 1/3, 1, 5/3
     assert algebra.mean_order(orders).tolist() == [0, 1, 2]
+
+
+def test_the_mirrored_order_fills_the_mirrored_columns() -> None:
+    grid = Grid(3, 4)
+    order = some_orders(6)
+    mirrored = algebra.mirror(order, grid)
+    assert torch.equal(mirrored // 4, order // 4)
+    assert torch.equal(mirrored % 4, 3 - order % 4)
+    assert torch.equal(algebra.mirror(mirrored, grid), order)

@@ -8,6 +8,9 @@ from oarpipe.config.base import Ref, Strict
 from oarpipe.config.training import TrainConfig
 
 Split = Literal["train", "test", "all"]
+Count = Annotated[
+    int | None, Field(ge=1, description="so many of the split's images, evenly spread; null: all of them")
+]
 
 
 class DigitsConfig(Strict):

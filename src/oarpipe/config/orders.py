@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from oarpipe.config.base import Ref, Strict
-from oarpipe.config.datasets import Split
+from oarpipe.config.datasets import Count, Split
 from oarpipe.config.training import Batch, Precision
 
 RuleName = Literal[
@@ -87,6 +87,10 @@ class FollowConfig(Strict):
     )
 
 
+# One place a step of orders that are at hand: the source is not asked.
+IN_GIVEN_ORDER = FollowConfig(select="follow", order=RandomConfig())
+
+
 class GreedyConfig(Strict):
     """Go where the score is highest (paper §4.3); several places a step make it top-k."""
 
@@ -115,7 +119,7 @@ class LazyConfig(Strict):
     least: int = Field(2, ge=1, description="places asked about in every step")
     share: float = Field(0.1, ge=0, le=1, description="share of the open places asked about besides")
     caution: float = Field(
-        3.0, ge=0, description="how far a kept score may have moved: multiples of what is usual in this walk"
+        2.0, ge=0, description="how far a kept score may have moved: multiples of what is usual in this walk"
     )
 
 
@@ -139,7 +143,9 @@ class PredictedConfig(Strict):
     head: Annotated[str, Ref("order_heads")] = Field(description="head that predicts, of the same model")
     score: ScoreName = "max_prob"
     candidates: int = Field(
-        1, ge=1, description="places asked about, the head's best; 1, or no more than are filled: it is trusted"
+        1,
+        ge=1,
+        description="places asked about, the head's best; 1, or no more than are filled: it is trusted",
     )
     every: Annotated[int, Field(ge=1)] | Literal["static"] = Field(
         1, description="steps from one prediction to the next; static: one, at the start, for all"
@@ -159,6 +165,11 @@ class OrdersConfig(Strict):
     model: Annotated[str, Ref("models")]
     tokens: Annotated[str, Ref("tokens")]
     split: Split = Field("train", description="images to extract from")
+    count: Count = None
+    mirror: bool = Field(
+        False,
+        description="a view that is another's mirror image gets its order mirrored, with scores of its own",
+    )
     policy: PolicyConfig = GreedyConfig(select="greedy")
     precision: Precision = Field(
         "float32",

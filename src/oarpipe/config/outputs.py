@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from oarpipe.config.base import Ref, Strict
-from oarpipe.config.datasets import Split
+from oarpipe.config.datasets import Count, Split
 from oarpipe.config.orders import FixedSource
 
 Everything = Literal["all"]
@@ -43,6 +43,7 @@ class InformationConfig(Strict):
     models: Annotated[list[str] | Everything, Ref("models")] = "all"
     tokens: Annotated[str, Ref("tokens")]
     split: Split = "test"
+    count: Count = None
     orders: dict[str, FixedSource] = Field(min_length=1, description="orders to walk in, by name")
     batch: int = Field(64, ge=1)
 

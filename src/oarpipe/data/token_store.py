@@ -25,6 +25,14 @@ def split_numbers(names: Iterable[str]) -> UInt8[np.ndarray, " n"]:
     return np.array([SPLITS.index(name) for name in names], np.uint8)
 
 
+def _selected(splits: UInt8[np.ndarray, " n"], split: Split, count: int | None) -> np.ndarray:
+    """Which rows are of a split, or `count` of these; fewer if there are not so many."""
+    rows = np.arange(len(splits)) if split == "all" else np.flatnonzero(splits == SPLITS.index(split))
+    if count is None or count >= len(rows):
+        return rows
+    return rows[np.arange(count) * len(rows) // count]
+
+
 @dataclass(frozen=True)
 class TokenSet:
     """Tokens in memory; `tokens[i, a]` are the raster codes of view `a` of the sample of row `i`."""
@@ -41,11 +49,11 @@ class TokenSet:
     def __len__(self) -> int:
         return len(self.tokens)
 
-    def select(self, split: Split) -> "TokenSet":
-        """The rows of one split, in the same order; all rows for `all`."""
-        if split == "all":
+    def select(self, split: Split, count: int | None = None) -> "TokenSet":
+        """The rows of one split, or of both, in the same order; or `count` of them, evenly spread."""
+        if split == "all" and count is None:
             return self
-        kept = self.splits == SPLITS.index(split)
+        kept = _selected(self.splits, split, count)
         return TokenSet(
             tokens=self.tokens[kept],
             labels=self.labels[kept],
@@ -151,10 +159,10 @@ class TokenStore:
                 raise BadInput(f"{self._store.path}: {name} {wrong[0]} in shard {i}, expected 0..{stop - 1}")
         self._store.write(i, {"tokens": tokens, "labels": labels, "sample_ids": sample_ids, "splits": splits})
 
-    def sample_ids(self, split: Split) -> Int64[np.ndarray, " n"]:
-        """The samples of a split's rows, in their order, without reading the tokens."""
-        ids, splits = self._store.read("sample_ids"), self._store.read("splits")
-        return ids if split == "all" else ids[splits == SPLITS.index(split)]
+    def sample_ids(self, split: Split, count: int | None = None) -> Int64[np.ndarray, " n"]:
+        """The samples of the rows that `TokenSet.select` selects, without reading the tokens."""
+        ids: np.ndarray = self._store.read("sample_ids")
+        return ids[_selected(self._store.read("splits"), split, count)]
 
     def read(self) -> TokenSet:
         """Everything in memory; `IncompleteData` names a missing or damaged shard."""

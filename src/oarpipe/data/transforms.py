@@ -16,6 +16,14 @@ VIEWS: dict[Views, tuple[str, ...]] = {
     "adm": ("original", "flipped"),
     "ten_crop": (*_FIVE, *(f"flipped_{name}" for name in _FIVE)),
 }
+# Views that are the mirror images of others. (The centre of ten crops is so but for a pixel.)
+MIRRORED = {
+    "flipped": "original",
+    "flipped_top_left": "top_right",
+    "flipped_top_right": "top_left",
+    "flipped_bottom_left": "bottom_right",
+    "flipped_bottom_right": "bottom_left",
+}
 TEN_CROP_MARGIN = 1.1  # LlamaGen's: of the centre crop of this many sides
 FRACTION = (0.8, 1.0)  # of the short side, in ADM's random crop
 SCALE = (0.75, 1.0)  # of the area, in a random resized crop

@@ -30,7 +30,7 @@ class Lazy:
     def __init__(self, score: Score, config: LazyConfig, grid: Grid) -> None:
         self.score, self.config = score, config
         self.counts = places_by_filled(config.per_step, grid.positions)
-        self.wearing = _wearing(grid)
+        self.grid = grid
 
     def candidates(self, view: View) -> Int[Tensor, "B C"]:
         """At first every open place, then those whose score may be the highest by now."""
@@ -52,7 +52,7 @@ class Lazy:
             self.kept, self.wear = score, torch.zeros_like(score)
             self.moved = score.std(dim=1, correction=0, keepdim=True) / 2 * FIRST_WEAR
             self.worn = torch.full_like(self.moved, FIRST_WEAR)
-            self.wearing = self.wearing.to(score)
+            self.wearing = _wearing(self.grid, score.device).to(score.dtype)
         else:
             self.moved += (score - self.kept.gather(1, candidates)).abs().sum(dim=1, keepdim=True)
             self.worn += self.wear.gather(1, candidates).sum(dim=1, keepdim=True)
@@ -63,8 +63,8 @@ class Lazy:
         return columns, chosen
 
 
-def _wearing(grid: Grid) -> Float[Tensor, "N N"]:
+def _wearing(grid: Grid, device: torch.device) -> Float[Tensor, "N N"]:
     """How much a commit at one position wears the score at another."""
-    every = torch.arange(grid.positions)
+    every = torch.arange(grid.positions, device=device)
     across = grid.distance(every[:, None].expand(-1, grid.positions), every.expand(grid.positions, -1))
     return across.clamp(min=1.0) ** -FALL

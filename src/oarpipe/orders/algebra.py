@@ -26,6 +26,11 @@ def apply(order: Int[Tensor, "B S"], values: Tensor) -> Tensor:
     return values.gather(1, index)
 
 
+def mirror(order: Int[Tensor, "B N"], grid: Grid) -> Int[Tensor, "B N"]:
+    """The order of the mirror image: every position's column counted from the other side."""
+    return order + grid.width - 1 - 2 * (order % grid.width)
+
+
 def step_distances(order: Int[Tensor, "B N"], grid: Grid) -> Float[Tensor, "B M"]:
     """Euclidean distance in cells between consecutive positions, M = N - 1 (paper's d is the mean)."""
     return grid.distance(order[:, 1:], order[:, :-1])

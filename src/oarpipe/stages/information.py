@@ -36,7 +36,7 @@ def information(
     from oarpipe.training.objective import sample_nll
 
     entry = recipe.entry
-    held_out = TokenStore.open(codes.folder / "tokens.zarr").read().select(entry.split)
+    held_out = TokenStore.open(codes.folder / "tokens.zarr").read().select(entry.split, entry.count)
     if not len(held_out):
         raise BadInput(f"information.{recipe.name}.split: there are no {entry.split} images to measure on")
     written = {table.name: OrderTable.read(table.folder / "orders.parquet") for table in tables}
