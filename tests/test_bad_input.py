@@ -40,7 +40,7 @@ TIME = re.compile(r"\d\d:\d\d:\d\d ")
 
 @pytest.fixture(autouse=True)
 def quick_clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loop, "gemm_rate", lambda device: 1e11)
+    monkeypatch.setattr(loop, "gemm_rate", lambda *_: 1e11)
 
 
 @pytest.fixture

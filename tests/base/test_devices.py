@@ -1,12 +1,14 @@
-"""How much memory a job may take, by the system's word and by its control groups'."""
+"""Memory: how much a job may take, by the system's word and its control groups', and that it is kept."""
 
+import platform
+import resource
 from pathlib import Path
 
 import pytest
 import torch
 
 from oarpipe.base import devices
-from oarpipe.base.devices import free_memory
+from oarpipe.base.devices import free_memory, keep_freed_memory, sent
 
 CPU = torch.device("cpu")
 
@@ -43,3 +45,28 @@ def test_groups_of_the_first_version_count_as_well(tmp_path: Path) -> None:
 
 def test_this_machine_tells_what_is_free() -> None:
     assert 2**20 < free_memory(CPU) < 2**50
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library")
+def test_memory_that_is_kept_is_not_asked_for_again() -> None:
+    keep_freed_memory()
+    torch.ones(2**24)  # 64 MiB are 16,384 pages
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(5):
+        torch.ones(2**24)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before < 1000
+
+
+@pytest.mark.gpu
+def test_what_is_sent_arrives_and_nobody_waits() -> None:
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        there = sent(torch.arange(1000), torch.device("cuda"))
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert torch.equal(there.cpu(), torch.arange(1000))
+
+
+def test_what_is_there_already_is_not_copied() -> None:
+    here = torch.arange(3)
+    assert sent(here, CPU) is here

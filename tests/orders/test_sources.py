@@ -1,6 +1,6 @@
 """Order sources: pure, valid, and annealed as the paper says."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -86,3 +86,20 @@ def test_the_share_of_random_orders_falls_linearly_between_the_two_epochs(
     order = build_source(config, GRID, 0)(visits([10] * 4000, epoch=epoch))
     found = float((order != torch.arange(9)).any(dim=1).double().mean())
     assert abs(found - share) < 0.03  # four standard deviations of 4,000 draws
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("kind", ["random", "rule", "table", "class_mean", "anneal"])
+def test_orders_come_where_they_are_wanted_and_are_the_same_there(kind: str) -> None:
+    source, asked = sources()[kind], visits([10, 12, 11], first=3, epoch=1.5)
+    there = source(replace(asked, device=torch.device("cuda")))
+    assert there.is_cuda
+    assert torch.equal(there.cpu(), source(asked))
+
+
+@pytest.mark.parametrize("kind", ["random", "rule", "anneal"])
+def test_orders_are_sent_where_they_are_wanted(kind: str) -> None:
+    asked = replace(visits([10, 12, 11]), device=torch.device("meta"))
+    assert asked.wanted_on.type == "meta"
+    assert visits([10]).wanted_on.type == "cpu"
+    assert sources()[kind](asked).is_meta

@@ -19,7 +19,7 @@ RASTER = {"kind": "rule", "name": "raster"}
 
 @pytest.fixture(autouse=True)
 def quick_clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loop, "gemm_rate", lambda device: 1e11)
+    monkeypatch.setattr(loop, "gemm_rate", lambda *_: 1e11)
 
 
 class Line:

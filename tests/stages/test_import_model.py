@@ -76,7 +76,7 @@ def recipe(file: Path, kind: str = "randar", **options: Any) -> Recipe[ImportedM
 def test_an_imported_randar_is_extracted_from_tuned_and_sampled(
     weights: dict[str, Path], store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loop, "gemm_rate", lambda device: 1e11)
+    monkeypatch.setattr(loop, "gemm_rate", lambda *_: 1e11)
     model = tmp_path / "xl"
     import_model(recipe(weights["randar"]), tokens=store, out=model)
     receipt = checked(model, "models")

@@ -102,7 +102,7 @@ def test_sigterm_saves_exits_75_and_the_same_command_continues(
 
 @pytest.fixture
 def quick_clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loop, "gemm_rate", lambda device: 1e11)
+    monkeypatch.setattr(loop, "gemm_rate", lambda *_: 1e11)
 
 
 @pytest.mark.usefixtures("quick_clock")

@@ -19,7 +19,7 @@ from tests.training.toy import lines, run, same, saving_at, weights
 
 @pytest.fixture(autouse=True)
 def quick_clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loop, "gemm_rate", lambda device: 1e11)
+    monkeypatch.setattr(loop, "gemm_rate", lambda *_: 1e11)
 
 
 def trained(steps: int, seed: int = 0) -> tuple[nn.Module, torch.optim.AdamW]:

@@ -1,12 +1,14 @@
 """The training loop: the same bits whatever interrupts it, and what it tells along the way."""
 
 import math
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from oarpipe.errors import OarpipeError
 from oarpipe.training import loop
@@ -40,7 +42,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
 @pytest.fixture(autouse=True)
 def quick_clock(monkeypatch: pytest.MonkeyPatch) -> None:
     """Measuring this machine's GEMM rate takes seconds; it is one of the numbers told, no more."""
-    monkeypatch.setattr(loop, "gemm_rate", lambda device: 1e11)
+    monkeypatch.setattr(loop, "gemm_rate", lambda *_: 1e11)
 
 
 def killed_at(step: int, interrupted: Run, patch: pytest.MonkeyPatch, *, saves: tuple[int, ...] = ()) -> None:
@@ -180,3 +182,78 @@ def test_a_spoilt_state_is_never_saved(tmp_path: Path, monkeypatch: pytest.Monke
     with pytest.raises(OarpipeError, match="at step 1"):
         fit(toy)
     assert not toy.checkpoints.exists()
+
+
+class Reads(TorchDispatchMode):
+    """Counts what makes the host wait for a device: a value read, or a shape that depends on values."""
+
+    waiting = ("_local_scalar_dense", "nonzero", "equal", "masked_select", "_unique2")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.count += func.__name__.split(".")[0] in self.waiting
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("options", [{}, {"order": ANNEALED, "ema": 0.9, "microbatch": 3, "clip": None}])
+def test_between_two_lines_of_the_log_no_value_is_read(tmp_path: Path, options: dict[str, Any]) -> None:
+    for steps in (3, 9):
+        silent = run(tmp_path / str(steps), steps=steps, log_every=100, **options)
+        with Reads() as reads:
+            fit(silent)
+        assert reads.count == 2  # the last step's loss and norm
+
+
+@pytest.mark.gpu
+def test_a_gpu_is_never_waited_for_between_two_lines(tmp_path: Path) -> None:
+    silent = run(tmp_path, steps=9, log_every=100, order=ANNEALED, ema=0.9)
+    silent.model.cuda()
+    seen: list[str] = []
+    source = silent.source
+
+    def strict(visits: Any) -> Any:
+        """From the second batch on a wait is an error; the last lines may read."""
+        order = source(visits)
+        seen.append("batch")
+        torch.cuda.set_sync_debug_mode("error" if 1 < len(seen) < 9 else "default")
+        return order
+
+    try:
+        fit(replace(silent, source=strict))
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
+def test_batches_are_made_while_others_are_computed_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    toy = run(tmp_path, steps=9)
+    source, made, second = toy.source, [], threading.Event()
+
+    def counted(visits: Any) -> Any:
+        made.append(int(visits.counters[0]))
+        if len(made) == 2:
+            second.set()
+        return source(visits)
+
+    def clip(*_: Any) -> torch.Tensor:
+        assert second.wait(10)  # in the midst of the first step
+        return torch.zeros(())
+
+    monkeypatch.setattr(loop, "clip", clip)
+    fit(replace(toy, source=counted))
+    assert made == [4 * step for step in range(9)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_compiled_step_trains_to_the_same_weights(tmp_path: Path, precision: str) -> None:
+    options = {"precision": precision, "lr": 1e-3, **NO_DROPOUT}
+    plain = weights(fit(run(tmp_path / "plain", **options)))
+    compiled = weights(fit(run(tmp_path / "compiled", compile=True, **options)))
+    within = 1e-5 if precision == "float32" else 3e-3  # AdamW's steps are of the size of its rate
+    for key in plain:
+        assert (plain[key] - compiled[key]).abs().max() < within, key

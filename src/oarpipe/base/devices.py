@@ -3,7 +3,9 @@
 How many threads is OMP_NUM_THREADS' to say, which Snakemake sets to a rule's `threads`.
 """
 
+import ctypes
 import os
+import platform
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
@@ -25,6 +27,28 @@ def autocast(device: torch.device, precision: str) -> AbstractContextManager[obj
     if precision == "bfloat16":
         return torch.autocast(device.type, dtype=torch.bfloat16)
     return nullcontext()
+
+
+def sent(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """The tensor on `device`; nobody waits for the copy to arrive."""
+    if device.type == "cuda" and tensor.device.type == "cpu":
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)
+
+
+def keep_freed_memory() -> None:
+    """Lets this process keep what it frees, where the C library is glibc.
+
+    Tensors of many megabytes are otherwise given back, and every page of the next one is a fault that
+    the kernel serves by zeroing it.
+    """
+    if platform.libc_ver()[0] == "glibc":
+        library = ctypes.CDLL(None)
+        library.mallopt(_MMAP_THRESHOLD, 2**30)
+        library.mallopt(_TRIM_THRESHOLD, 2**31 - 1)
+
+
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # malloc.h
 
 
 def free_memory(device: torch.device) -> int:

@@ -2,7 +2,7 @@
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
@@ -20,7 +20,7 @@ def num_threads() -> int:
 
 def in_parallel(
     work: Callable[[T], R], items: Iterable[T], *, ahead: int = AHEAD, threads: int | None = None
-) -> Iterator[R]:
+) -> Generator[R, None, None]:
     """The results in order, at most `ahead` of them before they are asked for; `num_threads()` work.
 
     Threads, because Pillow decodes and resizes without Python's lock. The first error is raised in

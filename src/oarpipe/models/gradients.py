@@ -56,7 +56,7 @@ class Dropout(nn.Dropout):
 
 
 def _apply(function: type[torch.autograd.Function], *arguments: Any) -> Tensor:
-    result: Tensor = function.apply(*arguments)  # type: ignore[no-untyped-call]
+    result: Tensor = function.apply(*arguments)
     return result
 
 
@@ -125,7 +125,7 @@ class _Turned(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
         """A turn backwards."""
         (rotation,) = ctx.saved_tensors
-        back = rotation * rotation.new_tensor([1.0, -1.0])
+        back = torch.view_as_real(torch.view_as_complex(rotation).conj_physical())
         return _turn(grad.clone(memory_format=torch.contiguous_format), back, ctx.channels), None, None
 
 
@@ -151,12 +151,12 @@ def _wide(x: Tensor) -> Tensor:
 
 def _over_rms(x: Tensor, eps: float) -> Tensor:
     """1 / rms(x)  [*S, 1]"""
-    norm = torch.linalg.vector_norm(_wide(x), dim=-1, keepdim=True)
+    norm: Tensor = torch.linalg.vector_norm(_wide(x), dim=-1, keepdim=True)
     return norm.square_().div_(x.shape[-1]).add_(eps).rsqrt_()
 
 
 def _scaled(x: Tensor, over_rms: Tensor, weight: Tensor) -> Tensor:
-    y = (_wide(x) * over_rms).to(x.dtype)
+    y: Tensor = (_wide(x) * over_rms).to(x.dtype)
     return y.mul_(weight) if y.dtype == weight.dtype else y * weight
 
 

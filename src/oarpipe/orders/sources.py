@@ -14,6 +14,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from oarpipe.base import noise
+from oarpipe.base.devices import sent
 from oarpipe.base.grid import Grid
 from oarpipe.base.schedules import start_share
 from oarpipe.config.orders import (
@@ -31,13 +32,23 @@ from oarpipe.orders.rules import rule_order
 
 @dataclass(frozen=True)
 class Visits:
-    """Who asks for orders: sample ids, views, labels, and a counter that is new at every visit."""
+    """Who asks for orders: sample ids, views, labels, and a counter that is new at every visit.
+
+    Orders come on `device`, where one is named, else on the visits' own. Tables are looked up on the CPU,
+    so visits that stay there let a GPU be given its orders without waiting for it.
+    """
 
     samples: Int[Tensor, " B"]
     views: Int[Tensor, " B"]
     labels: Int[Tensor, " B"]
     counters: Int[Tensor, " B"]
     epoch: float = 0.0
+    device: torch.device | None = None
+
+    @property
+    def wanted_on(self) -> torch.device:
+        """Where the orders are to be."""
+        return self.device or self.samples.device
 
 
 @runtime_checkable
@@ -68,17 +79,18 @@ class Rule:
         self.order = order
 
     def __call__(self, visits: Visits) -> Int[Tensor, "B N"]:
-        return self.order.to(visits.samples.device).expand(len(visits.samples), -1)
+        return sent(self.order, visits.wanted_on).expand(len(visits.samples), -1)
 
 
 class Random:
-    """A uniform permutation for every visit."""
+    """A uniform permutation for every visit, drawn where it is wanted."""
 
     def __init__(self, positions: int, seed: int, stream: noise.Stream) -> None:
         self.positions, self.seed, self.stream = positions, seed, stream
 
     def __call__(self, visits: Visits) -> Int[Tensor, "B N"]:
-        return noise.permutations(self.seed, self.stream, visits.counters, 0, self.positions)
+        counters = sent(visits.counters, visits.wanted_on)
+        return noise.permutations(self.seed, self.stream, counters, 0, self.positions)
 
 
 class Table:
@@ -101,7 +113,7 @@ class Table:
                 f"orders.{self.name}: no order for sample {int(samples[first])}, view {int(views[first])}; "
                 "was it extracted from another split or token store?"
             )
-        return self.order[rows].to(visits.samples.device)
+        return sent(self.order[rows], visits.wanted_on)
 
 
 class ClassMean:
@@ -119,7 +131,7 @@ class ClassMean:
                 f"orders.{self.name}: no extracted order of class {missing[0]}, so it has no mean order; "
                 f"classes with one: {', '.join(map(str, self.orders))}"
             )
-        return torch.stack([self.orders[int(c)] for c in visits.labels]).to(visits.samples.device)
+        return sent(torch.stack([self.orders[int(c)] for c in visits.labels]), visits.wanted_on)
 
 
 class Anneal:
@@ -131,6 +143,7 @@ class Anneal:
     def __call__(self, visits: Visits) -> Int[Tensor, "B N"]:
         share = start_share(self.config, visits.epoch)
         takes_start = noise.uniform(self.seed, noise.Stream.ANNEAL, visits.counters) < share
+        takes_start = sent(takes_start, visits.wanted_on)
         return torch.where(takes_start[:, None], self.start(visits), self.to(visits))
 
 

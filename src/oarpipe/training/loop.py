@@ -1,29 +1,37 @@
 """The loop that trains a model on orders: any-order, fixed, distilled or annealed, by its source alone."""
 
+import copy
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
 from torch import Tensor
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from oarpipe.base import noise
-from oarpipe.base.devices import autocast, gemm_rate
+from oarpipe.base.devices import autocast, gemm_rate, keep_freed_memory, sent
 from oarpipe.base.log import MetricsLog, progress
 from oarpipe.base.schedules import start_share
 from oarpipe.config.models import ModelConfig
 from oarpipe.config.orders import AnnealConfig
-from oarpipe.data.batches import TokenBatch, TokenBatches
+from oarpipe.config.training import TrainConfig
+from oarpipe.data.batches import TokenBatches
+from oarpipe.data.parallel import in_parallel
 from oarpipe.errors import OarpipeError
 from oarpipe.models.flops import ModelSize, training_flops
 from oarpipe.models.position_tokens import PositionTokens
 from oarpipe.orders.sources import OrderSource, Visits
 from oarpipe.training.checkpoints import STOPPED, Checkpoints, stop_requested
-from oarpipe.training.objective import Forward, nll
-from oarpipe.training.optimizers import adamw, clip, set_rate
+from oarpipe.training.objective import nll
+from oarpipe.training.optimizers import adamw, clip, set_rate, update_average
+
+# (tokens, order, labels) -> mean loss of a token
+MeanLoss = Callable[[Tensor, Tensor, Tensor], Tensor]
+BATCHES_AHEAD = 4  # made while others are computed with; an epoch's shuffle takes as long as many a step
 
 
 @dataclass(frozen=True)
@@ -45,36 +53,40 @@ def fit(run: Run) -> PositionTokens:
     """Trains to the end, from the newest checkpoint if there is one; returns the model to keep.
 
     A run that was killed and started again ends bit-identical to one that was not. On SIGTERM it saves
-    and exits with status 75; running the same command again continues it.
+    and exits with status 75; running the same command again continues it. Between two lines of the log
+    nothing waits for the device: batches and orders are made ahead, and no value is read.
     """
     config, model = run.config.train, run.model
     device = next(model.parameters()).device
+    if device.type == "cpu":
+        keep_freed_memory()
     optimizer = adamw(model, config)
-    average = _average(model, config.ema)
-    modules: dict[str, torch.nn.Module] = {"model": model} | ({"ema": average} if average else {})
+    average = copy.deepcopy(model) if config.ema is not None else None
+    modules = {"model": model} | ({"ema": average} if average else {})
     checkpoints = Checkpoints(run.checkpoints, config.checkpoint_minutes)
     first = checkpoints.restore(modules, {"optimizer": optimizer})
     metrics = MetricsLog(run.metrics, first_step=first)
-    forward: Forward = torch.compile(model) if config.compile else model
-    meter = _Meter(model, config.batch, device)
+    mean_loss = _mean_loss(model, compiled=config.compile)
+    meter = _Meter(model, config, device)
     model.train()
-    with stop_requested() as stop:
-        for step in progress(
-            range(first, config.steps), run.name, total=config.steps, done=first, unit="step"
-        ):
+    steps = range(first, config.steps)
+    batches = in_parallel(partial(_batch, run, device=device), steps, ahead=BATCHES_AHEAD, threads=1)
+    with stop_requested() as stop, closing(batches):
+        told = progress(batches, run.name, total=config.steps, done=first, unit="step")
+        for step, parts in zip(steps, told, strict=True):
             lr = set_rate(optimizer, config, step)
             loss = torch.zeros((), device=device)
-            for share, part in _microbatches(run, step, device):
-                torch.manual_seed(noise.integer(run.seed, noise.Stream.LAYERS, part.index, step))
+            for part in parts:
+                torch.manual_seed(part.seed)
                 with autocast(device, config.precision):
-                    part_loss = nll(forward, part.tokens, part.order, part.labels).mean() * share
+                    part_loss = mean_loss(part.tokens, part.order, part.labels) * part.share
                 part_loss.backward()
                 loss += part_loss.detach()
             norm = clip(model, config)
             optimizer.step()
             optimizer.zero_grad()
-            if average:
-                average.update_parameters(model)
+            if average and config.ema is not None:
+                update_average(average, model, decay=config.ema if step else 0.0)
             done = step + 1
             if done % config.log_every == 0 or done == config.steps:
                 values = {"loss": _finite(loss, run.name, step), "lr": lr, "norm": float(norm)}
@@ -88,41 +100,44 @@ def fit(run: Run) -> PositionTokens:
                 checkpoints.save(done, modules, {"optimizer": optimizer})
                 if stop.requested:
                     raise SystemExit(STOPPED)
-    if average:
-        model.load_state_dict(average.module.state_dict())
-    return model.eval()
+    return (average or model).eval()
 
 
 @dataclass(frozen=True)
 class _Part:
-    index: int
+    """What one forward is given, its share of the step's samples, and the seed of its dropout."""
+
     tokens: Tensor
     order: Tensor
     labels: Tensor
+    share: float
+    seed: int
 
 
-def _microbatches(run: Run, step: int, device: torch.device) -> Iterator[tuple[float, _Part]]:
-    """The step's batch with its orders and dropped labels, in parts; each with its share of the batch."""
+def _batch(run: Run, step: int, device: torch.device) -> list[_Part]:
+    """The step's batch with its orders and dropped labels, in parts, on the device."""
     batch = run.batches.batch(step)
-    order = run.source(_visits(batch, run.batches.epoch(step)))
+    epoch = run.batches.epoch(step)
+    order = run.source(Visits(batch.sample_ids, batch.views, batch.labels, batch.visits, epoch, device))
     dropped = noise.uniform(run.seed, noise.Stream.NULL_CLASS, batch.visits) < run.config.class_dropout
-    labels = batch.labels.masked_fill(dropped, run.model.null_label)
-    size = run.config.train.microbatch or len(labels)
+    labels = sent(batch.labels.masked_fill(dropped, run.model.null_label), device)
+    tokens, size = sent(batch.tokens, device), run.config.train.microbatch or len(labels)
+    parts = []
     for index, begin in enumerate(range(0, len(labels), size)):
         rows = slice(begin, begin + size)
-        part = _Part(index, batch.tokens[rows].to(device), order[rows].to(device), labels[rows].to(device))
-        yield len(part.labels) / len(labels), part
+        seed = noise.integer(run.seed, noise.Stream.LAYERS, index, step)
+        share = len(labels[rows]) / len(labels)
+        parts.append(_Part(tokens[rows], order[rows], labels[rows], share, seed))
+    return parts
 
 
-def _visits(batch: TokenBatch, epoch: float) -> Visits:
-    """Who asks for orders in a batch."""
-    return Visits(batch.sample_ids, batch.views, batch.labels, batch.visits, epoch)
+def _mean_loss(model: PositionTokens, *, compiled: bool) -> MeanLoss:
+    """The loss of a part; compiled as one graph with its forward, or it is an error."""
 
+    def mean_loss(tokens: Tensor, order: Tensor, labels: Tensor) -> Tensor:
+        return nll(model, tokens, order, labels).mean()
 
-def _average(model: PositionTokens, decay: float | None) -> AveragedModel | None:
-    if decay is None:
-        return None
-    return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay))
+    return torch.compile(mean_loss, fullgraph=True, dynamic=False) if compiled else mean_loss
 
 
 def _random_share(run: Run, step: int) -> float:
@@ -141,11 +156,12 @@ def _finite(loss: Tensor, name: str, step: int) -> float:
 
 
 class _Meter:
-    """Tokens a second, and the share of this device's measured GEMM rate (MFU)."""
+    """Tokens a second, and the share of this device's GEMM rate, measured in the run's precision (MFU)."""
 
-    def __init__(self, model: PositionTokens, batch: int, device: torch.device) -> None:
-        self._tokens = batch * model.grid.positions
-        self._share_per_rate = batch * training_flops(ModelSize.of(model)) / gemm_rate(device)
+    def __init__(self, model: PositionTokens, config: TrainConfig, device: torch.device) -> None:
+        self._tokens = config.batch * model.grid.positions
+        rate = gemm_rate(device, getattr(torch, config.precision))
+        self._share_per_rate = config.batch * training_flops(ModelSize.of(model)) / rate
         self._step: int | None = None
         self._clock = 0.0
 

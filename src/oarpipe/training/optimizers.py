@@ -1,4 +1,4 @@
-"""AdamW with the field's parameter groups, its learning rate over the run, and clipping."""
+"""AdamW with the field's parameter groups, its learning rate over the run, clipping, and averaging."""
 
 import torch
 from torch import nn
@@ -31,3 +31,9 @@ def clip(model: nn.Module, config: TrainConfig) -> torch.Tensor:
     """The global gradient norm before clipping; clips where the recipe asks for it."""
     limit = float("inf") if config.clip is None else config.clip
     return nn.utils.clip_grad_norm_(model.parameters(), limit)
+
+
+@torch.no_grad()
+def update_average(average: nn.Module, model: nn.Module, *, decay: float) -> None:
+    """Moves the averaged weights 1 - `decay` of the way to the model's."""
+    torch._foreach_lerp_(list(average.parameters()), list(model.parameters()), 1 - decay)
