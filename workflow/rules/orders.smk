@@ -4,6 +4,7 @@ rule extract:
         recipe=recipe("orders"),
         model=ingredient("orders", "model"),
         tokens=ingredient("orders", "tokens"),
+        head=ingredient("orders", "head"),
     output:
         receipt="results/{book}/seed-{seed}/orders/{name}/shards/{scatteritem}.json",
     log:
@@ -20,11 +21,12 @@ rule extract:
         runtime=720,
     params:
         out=subpath(output.receipt, ancestor=2),
+        head=optional("head"),
     message:
         "Extracting the orders {wildcards.name}, seed {wildcards.seed}, share {wildcards.scatteritem}"
     shell:
         "oarpipe extract --recipe {input.recipe} --model {input.model} --tokens {input.tokens}"
-        " --shard {wildcards.scatteritem} --out {params.out} --log {log}"
+        " {params.head} --shard {wildcards.scatteritem} --out {params.out} --log {log}"
 
 
 rule merge_orders:
@@ -32,6 +34,7 @@ rule merge_orders:
         recipe=recipe("orders"),
         model=ingredient("orders", "model"),
         tokens=ingredient("orders", "tokens"),
+        head=ingredient("orders", "head"),
         shards=gather.extract(
             "results/{{book}}/seed-{{seed}}/orders/{{name}}/shards/{scatteritem}.json"
         ),
@@ -49,8 +52,38 @@ rule merge_orders:
         runtime=120,
     params:
         out=subpath(output.receipt, parent=True),
+        head=optional("head"),
     message:
         "Merging and checking the orders {wildcards.name}, seed {wildcards.seed}"
     shell:
         "oarpipe merge_orders --recipe {input.recipe} --model {input.model}"
-        " --tokens {input.tokens} --out {params.out} --log {log}"
+        " --tokens {input.tokens} {params.head} --out {params.out} --log {log}"
+
+
+rule train_order_head:
+    input:
+        recipe=recipe("order_heads"),
+        model=ingredient("order_heads", "model"),
+        tokens=ingredient("order_heads", "tokens"),
+        orders=ingredient("order_heads", "orders"),
+    output:
+        receipt="results/{book}/seed-{seed}/order_heads/{name}/receipt.json",
+    log:
+        "results/{book}/logs/train_order_head/{name}.seed-{seed}.log",
+    benchmark:
+        "results/{book}/benchmarks/train_order_head/{name}.seed-{seed}.tsv"
+    priority: 2
+    conda:
+        "../../envs/gpu.yaml"
+    threads: 1
+    resources:
+        gpu=1,
+        mem_mb=16000,
+        runtime=720,
+    params:
+        out=subpath(output.receipt, parent=True),
+    message:
+        "Training the order head {wildcards.name}, seed {wildcards.seed}"
+    shell:
+        "oarpipe train_order_head --recipe {input.recipe} --model {input.model}"
+        " --tokens {input.tokens} --orders {input.orders} --out {params.out} --log {log}"

@@ -10,6 +10,7 @@ rule report:
         tokens=of_all_seeds("tokens"),
         models=of_all_seeds("models"),
         orders=of_all_seeds("orders"),
+        order_heads=of_all_seeds("order_heads"),
         samples=of_all_seeds("samples"),
         searches=of_all_seeds("searches"),
     output:
@@ -29,6 +30,7 @@ rule report:
         information=optional("information"),
         benchmark=optional("benchmark"),
         orders=optional("orders"),
+        order_heads=optional("order_heads"),
         searches=optional("searches"),
     message:
         "Writing the report {output.page}"
@@ -36,5 +38,5 @@ rule report:
         "oarpipe report --recipe {input.recipe} --evaluation {input.evaluation}"
         " {params.information} {params.benchmark} --datasets {input.datasets} --features {input.features}"
         " --tokenizers {input.tokenizers} --tokens {input.tokens} --models {input.models}"
-        " {params.orders} --samples {input.samples} {params.searches}"
+        " {params.orders} {params.order_heads} --samples {input.samples} {params.searches}"
         " --out {params.out} --log {log}"

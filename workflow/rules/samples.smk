@@ -4,6 +4,7 @@ rule generate:
         model=ingredient("samples", "model"),
         tokenizer=ingredient("samples", "tokenizer"),
         orders=ingredient("samples", "orders"),
+        head=ingredient("samples", "head"),
     output:
         receipt="results/{book}/seed-{seed}/samples/{name}/shards/{scatteritem}.json",
     log:
@@ -20,11 +21,12 @@ rule generate:
     params:
         out=subpath(output.receipt, ancestor=2),
         orders=optional("orders"),
+        head=optional("head"),
     message:
         "Generating the samples {wildcards.name}, seed {wildcards.seed}, share {wildcards.scatteritem}"
     shell:
         "oarpipe generate --recipe {input.recipe} --model {input.model} --tokenizer {input.tokenizer}"
-        " {params.orders} --shard {wildcards.scatteritem} --out {params.out} --log {log}"
+        " {params.orders} {params.head} --shard {wildcards.scatteritem} --out {params.out} --log {log}"
 
 
 rule merge_samples:
@@ -33,6 +35,7 @@ rule merge_samples:
         model=ingredient("samples", "model"),
         tokenizer=ingredient("samples", "tokenizer"),
         orders=ingredient("samples", "orders"),
+        head=ingredient("samples", "head"),
         shards=gather.generate(
             "results/{{book}}/seed-{{seed}}/samples/{{name}}/shards/{scatteritem}.json"
         ),
@@ -50,11 +53,12 @@ rule merge_samples:
     params:
         out=subpath(output.receipt, parent=True),
         orders=optional("orders"),
+        head=optional("head"),
     message:
         "Collecting and checking the samples {wildcards.name}, seed {wildcards.seed}"
     shell:
         "oarpipe merge_samples --recipe {input.recipe} --model {input.model}"
-        " --tokenizer {input.tokenizer} {params.orders} --out {params.out} --log {log}"
+        " --tokenizer {input.tokenizer} {params.orders} {params.head} --out {params.out} --log {log}"
 
 
 rule search:
@@ -66,6 +70,7 @@ rule search:
         model=ingredient("samples", "model", wildcard="arm"),
         tokenizer=ingredient("samples", "tokenizer", wildcard="arm"),
         orders=ingredient("samples", "orders", wildcard="arm"),
+        head=ingredient("samples", "head", wildcard="arm"),
     output:
         receipt="results/{book}/seed-{seed}/searches/{name}/{arm}/receipt.json",
     log:
@@ -82,9 +87,10 @@ rule search:
     params:
         out=subpath(output.receipt, parent=True),
         orders=optional("orders"),
+        head=optional("head"),
     message:
         "Searching the best setting of {wildcards.arm}, seed {wildcards.seed}"
     shell:
         "oarpipe search --recipe {input.recipe} --arm {input.arm} --dataset {input.dataset}"
         " --features {input.features} --model {input.model} --tokenizer {input.tokenizer}"
-        " {params.orders} --out {params.out} --log {log}"
+        " {params.orders} {params.head} --out {params.out} --log {log}"

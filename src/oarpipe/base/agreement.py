@@ -1,9 +1,11 @@
 """Whether finished ingredients belong together: codes mean something only with the store they are from."""
 
 from collections.abc import Iterable
+from pathlib import Path
 
-from oarpipe.base.files import Receipt
-from oarpipe.errors import FingerprintMismatch
+from oarpipe.base.files import Receipt, checked
+from oarpipe.config.orders import PolicyConfig, PredictedConfig
+from oarpipe.errors import BadInput, FingerprintMismatch
 
 
 def check_tokens(tokens: Receipt, ingredients: Iterable[Receipt]) -> None:
@@ -14,6 +16,24 @@ def check_tokens(tokens: Receipt, ingredients: Iterable[Receipt]) -> None:
 def check_tokens_of(model: Receipt, ingredients: Iterable[Receipt]) -> None:
     """`FingerprintMismatch` names the first ingredient that was made from other tokens than the model."""
     _check(f"{model.folder} was trained on", model.inputs.get("tokens"), ingredients)
+
+
+def checked_head(policy: PolicyConfig, model: Receipt, head: Path | None) -> list[Receipt]:
+    """The head as an input, where the policy predicts places; `FingerprintMismatch` if of another model."""
+    predicts = isinstance(policy, PredictedConfig)
+    if head is None:
+        if predicts:
+            raise BadInput("the policy predicts places: name the folder of its order head with --head")
+        return []
+    if not predicts:
+        raise BadInput(f"the policy predicts no places; leave --head {head} out")
+    receipt = checked(head, "order_heads")
+    if receipt.inputs.get("model") != model.digest:
+        raise FingerprintMismatch(
+            f"{receipt.folder}: order_heads.{receipt.name} predicts another model than {model.folder}; "
+            "name a head that was trained on that one"
+        )
+    return [receipt]
 
 
 def _check(holder: str, expected: str | None, ingredients: Iterable[Receipt]) -> None:

@@ -205,6 +205,7 @@ class Stage:
         meaning = {"recipe": recipe.meaning(), "inputs": self.inputs, "also": dict(also or {})}
         self.fingerprint = hash_of(meaning)
         self.state = out / "state" / self.fingerprint[:16]
+        self.counts: dict[str, int] = {}  # what the work counted; run.json sums it over the shards
         self._clock = time.monotonic()
 
     def is_done(self) -> bool:
@@ -291,7 +292,7 @@ class Stage:
             [read_json(part) for part in sorted(self.state.glob(f"*-of-*.{RUN}"))] if file.name == RUN else []
         )
         seconds = time.monotonic() - self._clock + sum(part["seconds"] for part in parts)
-        facts = {
+        facts: dict[str, Any] = {
             "seconds": round(seconds, 3),
             "finished": time.strftime("%Y-%m-%d %H:%M:%S"),
             "host": platform.node(),
@@ -299,6 +300,10 @@ class Stage:
             "threads": os.environ.get("OMP_NUM_THREADS", ""),
             "python": platform.python_version(),
         }
+        counted = [self.counts, *(part.get("counts", {}) for part in parts)]
+        counts = {name: sum(one.get(name, 0) for one in counted) for each in counted for name in each}
+        if counts:
+            facts["counts"] = counts
         write_json(file, facts)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from oarpipe.config.orders import FollowConfig, PerStepConfig, PolicyConfig, RuleConfig
+from oarpipe.config.orders import FollowConfig, PerStepConfig, PolicyConfig, PredictedConfig, RuleConfig
 from oarpipe.config.outputs import PublishedConfig
 
 if TYPE_CHECKING:
@@ -14,6 +14,7 @@ def misfits(book: "Book") -> Iterable[str]:
     """What is wrong, a line each; every entry is valid, and what it names is there."""
     yield from _model_misfits(book)
     yield from _raster_misfits(book)
+    yield from _head_misfits(book)
     yield from _data_misfits(book)
     yield from _published_misfits(book)
 
@@ -83,6 +84,33 @@ def _is_raster(policy: PolicyConfig) -> bool:
 
 def _is_raster_rule(order: Any) -> bool:
     return isinstance(order, RuleConfig) and order.name == "raster"
+
+
+def _head_misfits(book: "Book") -> Iterable[str]:
+    """A head learns orders of its model's tokens, and predicts for that model alone."""
+    entry: Any
+    for name, entry in book.tables["order_heads"].items():
+        model: Any = book.entry("models", entry.model)
+        orders: Any = book.entry("orders", entry.orders)
+        if model.kind == "llamagen":
+            yield f"order_heads.{name}: models.{entry.model} is LlamaGen's, which goes in raster order alone"
+        for what, tokens in (
+            (f"models.{entry.model} reads", model.tokens),
+            (f"orders.{entry.orders} has", orders.tokens),
+        ):
+            if tokens != entry.tokens:
+                yield f"order_heads.{name}: learns on tokens.{entry.tokens}, but {what} tokens.{tokens}"
+        if orders.split == "test":
+            yield f"order_heads.{name}: learns, but orders.{entry.orders} has the test split's orders"
+    for table in ("orders", "samples"):
+        for name, entry in book.tables[table].items():
+            if isinstance(entry.policy, PredictedConfig):
+                head: Any = book.entry("order_heads", entry.policy.head)
+                if head.model != entry.model:
+                    yield (
+                        f"{table}.{name}.policy.head: order_heads.{entry.policy.head} predicts "
+                        f"models.{head.model}, not models.{entry.model}"
+                    )
 
 
 def _data_misfits(book: "Book") -> Iterable[str]:

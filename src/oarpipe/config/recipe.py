@@ -23,6 +23,7 @@ FORMATS = {
     "tokens": 1,
     "models": 1,
     "orders": 1,
+    "order_heads": 1,
     "samples": 1,
     "searches": 1,
     "evaluations": 1,

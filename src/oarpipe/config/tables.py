@@ -10,6 +10,7 @@ from oarpipe.config.base import Ref, Strict
 from oarpipe.config.benchmarks import BenchmarkConfig
 from oarpipe.config.datasets import DatasetConfig, FeaturesConfig
 from oarpipe.config.models import AnyModelConfig
+from oarpipe.config.order_heads import OrderHeadConfig
 from oarpipe.config.orders import OrdersConfig
 from oarpipe.config.outputs import EvaluationConfig, InformationConfig, ReportConfig
 from oarpipe.config.samples import SamplesConfig, SearchConfig
@@ -23,6 +24,7 @@ TABLES: dict[str, Any] = {
     "tokens": AnyTokensConfig,
     "models": AnyModelConfig,
     "orders": OrdersConfig,
+    "order_heads": OrderHeadConfig,
     "samples": SamplesConfig,
     "searches": SearchConfig,
     "evaluations": EvaluationConfig,

@@ -5,7 +5,7 @@ from typing import Literal
 from oarpipe.base.devices import free_memory
 from oarpipe.config.orders import PolicyConfig
 from oarpipe.config.training import Precision
-from oarpipe.decoding.flops import asked
+from oarpipe.decoding.flops import most_asked
 from oarpipe.models.flops import ModelSize
 from oarpipe.models.memory import walk_bytes
 from oarpipe.models.token_model import TokenModel
@@ -24,7 +24,7 @@ def fitting_batch(
     device = next(model.parameters()).device
     kind: Literal["cpu", "cuda"] = "cuda" if device.type == "cuda" else "cpu"
     size, free = ModelSize.of(model), SHARE * free_memory(device)
-    queries = max(asked(size, policy))
+    queries = most_asked(size, policy)
 
     def fits(samples: int) -> bool:
         taken = walk_bytes(

@@ -49,7 +49,11 @@ class Answers:
         """The rows of the chosen columns."""
         if self._at_once >= self.rows.shape[1]:
             return _rows(self._logits, columns)
-        return self.head(_rows(self.rows, columns))
+        return self.head(self.rows_at(columns))
+
+    def rows_at(self, columns: Int[Tensor, "B K"]) -> Float[Tensor, "B K D"]:
+        """The rows that left the last block at the chosen columns."""
+        return _rows(self.rows, columns)
 
     @cached_property
     def _logits(self) -> Tensor:

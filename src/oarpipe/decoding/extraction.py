@@ -6,9 +6,11 @@ from oarpipe.base.noise import Stream
 from oarpipe.config.orders import FollowConfig, OrdersConfig
 from oarpipe.data.order_table import NO_CAPTION, OrderTable
 from oarpipe.data.token_store import TokenSet
+from oarpipe.decoding.predicted import ExactSteps
 from oarpipe.decoding.protocol import Walk
 from oarpipe.decoding.walks import extract_orders
 from oarpipe.metrics.paths import mean_step_distance
+from oarpipe.models.order_head import OrderHead
 from oarpipe.models.token_model import TokenModel
 from oarpipe.orders.sources import Visits, build_source
 
@@ -25,9 +27,11 @@ class OrderExtractor:
         provenance: dict[str, str],
         *,
         batch: int,
+        head: OrderHead | None = None,
     ) -> None:
         self.model, self.tokens, self.config, self.provenance = model, tokens, config, provenance
-        self.batch = batch
+        self.batch, self.head = batch, head
+        self.exact_steps = ExactSteps()
         self.source = None
         if isinstance(config.policy, FollowConfig):
             self.source = build_source(config.policy.order, tokens.grid, seed, stream=Stream.VISIT)
@@ -39,6 +43,7 @@ class OrderExtractor:
             self._walk(range(begin, min(begin + size, part.stop)))
             for begin in range(part.start, part.stop, size)
         ]
+        self.exact_steps.add(walks)
         order = torch.cat([walk.order for walk in walks]).cpu()
         score = torch.cat([walk.score for walk in walks]).cpu()
         samples, views = self._rows(part)
@@ -63,7 +68,7 @@ class OrderExtractor:
         if self.source is not None:
             ids = torch.from_numpy(self.tokens.sample_ids)[samples]
             order = self.source(Visits(ids, views, labels, ids)).to(device)
-        return extract_orders(self.model, codes, labels, self.config.policy, order=order)
+        return extract_orders(self.model, codes, labels, self.config.policy, order=order, head=self.head)
 
     def _rows(self, block: range) -> tuple[torch.Tensor, torch.Tensor]:
         rows = torch.arange(block.start, block.stop)

@@ -3,17 +3,31 @@
 from collections.abc import Sequence
 from functools import lru_cache
 
-from oarpipe.base.schedules import places_asked, places_per_step
-from oarpipe.config.orders import FollowConfig, LazyConfig, NearConfig, PerStepConfig, PolicyConfig
+from oarpipe.base.schedules import places_asked, places_per_step, places_predicted
+from oarpipe.config.orders import (
+    FollowConfig,
+    LazyConfig,
+    NearConfig,
+    PerStepConfig,
+    PolicyConfig,
+    PredictedConfig,
+)
 from oarpipe.config.samples import GuidanceConfig
-from oarpipe.models.flops import ModelSize, walk_flops
+from oarpipe.models.flops import ModelSize, outlook_flops, walk_flops
 
 
 @lru_cache(maxsize=1024)
-def walk_cost(size: ModelSize, policy: PolicyConfig, guidance: GuidanceConfig | None = None) -> int:
-    """FLOP of one sample; guidance adds a second walk, asked about the chosen places or about all."""
+def walk_cost(
+    size: ModelSize, policy: PolicyConfig, guidance: GuidanceConfig | None = None, *, head: int = 0
+) -> int:
+    """FLOP of one sample; guidance adds a second walk, asked about the chosen places or about all.
+
+    `head` is the width of the order head, if places are predicted.
+    """
     everywhere, chosen = asked(size, policy), filled(size, policy)
     cost = walk_flops(size, everywhere, chosen)
+    if isinstance(policy, PredictedConfig):
+        cost += sum(outlook_flops(size, head, traces) for traces in _traces_of_outlooks(size, policy))
     if guidance is not None and guidance.scale != 1.0:
         cost += walk_flops(size, everywhere if guidance.places == "guided" else chosen, chosen)
     return cost
@@ -34,4 +48,21 @@ def asked(size: ModelSize, policy: PolicyConfig) -> Sequence[int]:
     if isinstance(policy, LazyConfig):
         pairs = zip(chosen, open_places, strict=True)
         return [places_asked(policy, filling, left, size.positions) for filling, left in pairs]
+    if isinstance(policy, PredictedConfig):
+        pairs = zip(chosen, open_places, strict=True)
+        return [places_predicted(policy, filling, left) for filling, left in pairs]
     return open_places
+
+
+def most_asked(size: ModelSize, policy: PolicyConfig) -> int:
+    """The most places a step may ask about: all of them where a prediction may be in doubt."""
+    return size.positions if isinstance(policy, PredictedConfig) else max(asked(size, policy))
+
+
+def _traces_of_outlooks(size: ModelSize, policy: PredictedConfig) -> list[Sequence[int]]:
+    """For each prediction of a walk, how many places the steps filled that it has to remember first."""
+    chosen, queries = filled(size, policy), asked(size, policy)
+    choices = [step for step, count in enumerate(queries) if count < size.positions - sum(chosen[:step])]
+    every = len(queries) if policy.every == "static" else policy.every
+    past = [0, *chosen]
+    return [past[max(step - every + 1, 0) : step + 1] for step in choices if step % every == 0]

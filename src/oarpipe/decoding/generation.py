@@ -10,9 +10,12 @@ from torch import Tensor
 from oarpipe.base.noise import Stream
 from oarpipe.config.orders import FollowConfig
 from oarpipe.config.samples import SamplesConfig
+from oarpipe.decoding.predicted import ExactSteps
 from oarpipe.decoding.protocol import Walk
+from oarpipe.decoding.replay import replayed
 from oarpipe.decoding.walks import sample_tokens
 from oarpipe.errors import BadInput, FingerprintMismatch
+from oarpipe.models.order_head import OrderHead
 from oarpipe.models.token_model import TokenModel
 from oarpipe.orders.sources import WrittenOrders, build_source
 from oarpipe.tokenizers.protocol import ImageTokenizer
@@ -54,10 +57,13 @@ class Generator:
         tables: Mapping[str, WrittenOrders] | None = None,
         *,
         batch: int,
+        head: OrderHead | None = None,
     ) -> None:
         self.model, self.tokenizer, self.config, self.seed = model, tokenizer, config, seed
         check_codes(model, tokenizer)
-        self.tables, self.batch = tables, batch
+        self.tables, self.batch, self.head = tables, batch, head
+        self.exact_steps = ExactSteps()
+        self.walking = replayed(self._sample, config.policy, _device(model))
         self.classes = torch.tensor(_classes(config.classes, model.classes))
         self.source = None
         if isinstance(config.policy, FollowConfig):
@@ -68,7 +74,9 @@ class Generator:
         """The same generator at another setting; the networks are shared."""
         scaled = self.config.guidance.model_copy(update={"scale": guidance})
         config = self.config.model_copy(update={"temperature": temperature, "guidance": scaled})
-        return Generator(self.model, self.tokenizer, config, self.seed, self.tables, batch=self.batch)
+        return Generator(
+            self.model, self.tokenizer, config, self.seed, self.tables, batch=self.batch, head=self.head
+        )
 
     @property
     def resolution(self) -> int:
@@ -81,16 +89,21 @@ class Generator:
         device = _device(self.model)
         ids = torch.arange(samples.start, samples.stop)
         labels = self.classes[ids % len(self.classes)]
-        walk = sample_tokens(
-            self.model,
-            labels.to(device),
-            self.config,
-            samples=ids.to(device),
-            seed=self.seed,
-            source=self.source,
-        )
+        walk = self.walking(labels.to(device), ids.to(device))
+        self.exact_steps.add([walk])
         images = self.tokenizer.decode(walk.tokens, self.model.grid)
         return Drawn(images.permute(0, 2, 3, 1).cpu().numpy(), walk, labels, ids)
+
+    def _sample(self, labels: Tensor, samples: Tensor) -> Walk:
+        return sample_tokens(
+            self.model,
+            labels,
+            self.config,
+            samples=samples,
+            seed=self.seed,
+            source=self.source,
+            head=self.head,
+        )
 
     def blocks(self, samples: range) -> Iterator[Drawn]:
         """`samples`, a batch at a time."""

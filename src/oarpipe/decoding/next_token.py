@@ -24,8 +24,11 @@ class NextTokenDecoder:
         self.next = torch.zeros(len(labels), 1, dtype=torch.int64, device=labels.device)
 
     def propose(self, candidates: Int[Tensor, "B M"]) -> Categorical:
-        """The distribution at the next raster position; `BadInput` if asked about any other."""
-        if not torch.equal(candidates, self.next):
+        """The distribution at the next raster position; `BadInput` if asked about any other.
+
+        On a GPU only their number is looked at: the host would wait for the rest at every step.
+        """
+        if candidates.shape[1] != 1 or not (candidates.is_cuda or torch.equal(candidates, self.next)):
             raise BadInput(RASTER_ONLY)
         assert self.pending is not None, "a commit lies between two proposals"
         turns = torch.view_as_complex(self.turns[:, :, 0])
@@ -37,6 +40,9 @@ class NextTokenDecoder:
     def commit(self, positions: Int[Tensor, "B K"], tokens: Int[Tensor, "B K"]) -> None:
         """Fills the position that was asked about."""
         assert self.pending is None, "commit follows propose"
-        assert torch.equal(positions, self.next), f"{positions} were not asked about"
+        assert positions.is_cuda or torch.equal(positions, self.next), f"{positions} were not asked about"
         self.pending, self.turns = self.model.content(tokens), self.model.rotation(positions)
         self.next = self.next + 1
+
+    def outlook(self) -> None:
+        """Nothing."""

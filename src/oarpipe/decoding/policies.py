@@ -13,8 +13,10 @@ from oarpipe.config.orders import (
     NearConfig,
     PerStepConfig,
     PolicyConfig,
+    PredictedConfig,
 )
 from oarpipe.decoding.lazy import Lazy
+from oarpipe.decoding.predicted import Predicted
 from oarpipe.decoding.protocol import Emission, Policy, View
 from oarpipe.decoding.scores import SCORES, Score, Truth, all_scores, best, max_prob
 

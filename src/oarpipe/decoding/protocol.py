@@ -1,6 +1,6 @@
 """What the walk is made of: a decoder knows, a policy goes, a reveal tells, a walk remembers."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -35,6 +35,10 @@ class Decoder(Protocol):
         """Fills positions that were among the last candidates."""
         ...
 
+    def outlook(self) -> Float[Tensor, "B N"] | None:
+        """What it expects of every position before it is asked: high where it will be sure; None: nothing."""
+        ...
+
 
 @dataclass(frozen=True)
 class View:
@@ -44,6 +48,7 @@ class View:
     open: Int[Tensor, "B M"]  # open positions, ascending
     last: Int[Tensor, " B"] | None  # position filled last
     filled: int  # how many are filled
+    outlook: Callable[[], Float[Tensor, "B N"] | None]  # the decoder's, for a policy that wants it
 
 
 @runtime_checkable
@@ -78,3 +83,4 @@ class Walk:
     order: Int[Tensor, "B N"]
     score: Float[Tensor, "B N"]
     log_prob: Float[Tensor, "B N"]  # of the code that appeared, by the logits it was drawn from
+    exact_steps: Int[Tensor, " B"] | None = None  # at which predicted places were not trusted, if any were

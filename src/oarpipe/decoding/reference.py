@@ -31,6 +31,9 @@ class ReferenceDecoder:
         self.tokens = self.tokens.scatter(1, positions, tokens)
         self.order = torch.cat([self.order, positions], dim=1)
 
+    def outlook(self) -> None:
+        """Nothing."""
+
 
 class MaskedDecoder:
     """All candidates in one pass under the mask of paper Eq. 2, but the history anew at every step.
@@ -69,3 +72,6 @@ class MaskedDecoder:
         self.turns = torch.cat(
             [self.turns, self.model.rotation(positions).repeat_interleave(2, dim=1)], dim=1
         )
+
+    def outlook(self) -> None:
+        """Nothing."""

@@ -88,6 +88,15 @@ def training_flops(size: ModelSize) -> int:
     return 3 * forward_flops(size)
 
 
+def outlook_flops(size: ModelSize, width: int, traces: Sequence[int]) -> int:
+    """One sample's outlook by an order head of this width, which first remembers steps of so many places.
+
+    The step of no place is the label, which comes before the first.
+    """
+    remembered = sum(2 * places * size.width * width + 6 * width**2 for places in traces)
+    return 2 * (remembered + 2 * size.positions * width + width**2)
+
+
 def walk_flops(size: ModelSize, asked: Sequence[int], filled: Sequence[int] | None = None) -> int:
     """One sample's cached walk that asks about `asked[t]` places at step t and fills `filled[t]` (or one).
 

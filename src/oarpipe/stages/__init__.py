@@ -13,7 +13,11 @@ VERBS: dict[str, dict[str, str]] = {
         "import_tokens": "tokens",
     },
     "models": {"import_model": "models", "train": "models", "distill": "models"},
-    "orders": {"extract": "orders", "merge_orders": "orders"},
+    "orders": {
+        "extract": "orders",
+        "merge_orders": "orders",
+        "train_order_head": "order_heads",
+    },
     "samples": {"generate": "samples", "merge_samples": "samples", "search": "searches"},
     "evaluation": {"features": "evaluations", "evaluate": "evaluations", "information": "information"},
     "report": {"benchmark": "benchmarks", "report": "reports"},

@@ -3,7 +3,7 @@
 from functools import partial
 from pathlib import Path
 
-from oarpipe.base.agreement import check_tokens
+from oarpipe.base.agreement import check_tokens, checked_head
 from oarpipe.base.files import Receipt, Stage, checked
 from oarpipe.base.log import log, progress
 from oarpipe.base.shards import Shard
@@ -13,24 +13,32 @@ from oarpipe.errors import BadInput
 
 
 def extract(
-    recipe: Recipe[OrdersConfig], *, model: Path, tokens: Path, out: Path, shard: Shard | None = None
+    recipe: Recipe[OrdersConfig],
+    *,
+    model: Path,
+    tokens: Path,
+    head: Path | None = None,
+    out: Path,
+    shard: Shard | None = None,
 ) -> None:
     """Extracts this shard's parts; those that are there already are kept, whoever made them."""
     inputs = {"model": checked(model, "models"), "tokens": checked(tokens, "tokens")}
     check_tokens(inputs["tokens"], [inputs["model"]])
-    stage, shard = Stage(recipe, out, inputs=inputs), shard or Shard(1, 1)
+    heads = checked_head(recipe.entry.policy, inputs["model"], head)
+    stage, shard = Stage(recipe, out, inputs={**inputs, "head": heads}), shard or Shard(1, 1)
     if not stage.is_done():
-        _extract_parts(stage, inputs, shard)
+        _extract_parts(stage, inputs, heads, shard)
     stage.finish_shard(shard)
 
 
-def _extract_parts(stage: Stage, inputs: dict[str, Receipt], shard: Shard) -> None:
+def _extract_parts(stage: Stage, inputs: dict[str, Receipt], heads: list[Receipt], shard: Shard) -> None:
     from oarpipe.base.devices import pick_device
     from oarpipe.data.order_table import part_name, part_ranges
     from oarpipe.data.token_store import TokenStore
     from oarpipe.decoding.batches import fitting_batch
     from oarpipe.decoding.extraction import OrderExtractor
     from oarpipe.models import load_model
+    from oarpipe.models.order_head import load_head
 
     recipe = stage.recipe
     entry: OrdersConfig = recipe.entry
@@ -51,10 +59,12 @@ def _extract_parts(stage: Stage, inputs: dict[str, Receipt], shard: Shard) -> No
     if batch == "auto":
         choose = partial(fitting_batch, model, entry.policy, entry.precision, most=entry.part)
         batch = int(stage.settle("batch", choose))
-    extractor = OrderExtractor(model, tokens, entry, recipe.seed, provenance, batch=batch)
+    head = load_head(heads[0].folder, pick_device()) if heads else None
+    extractor = OrderExtractor(model, tokens, entry, recipe.seed, provenance, batch=batch, head=head)
     mine = shard.of(part_ranges(len(tokens) * len(tokens.views), entry.part))
     todo = [part for part in mine if not (stage.state / part_name(part.start, part.stop)).is_file()]
     if len(todo) < len(mine):
         log.info("%d of this shard's %d parts are there already", len(mine) - len(todo), len(mine))
     for part in progress(todo, f"{recipe.table}/{recipe.name} {shard}", unit="part"):
         extractor.table(part).write(stage.state / part_name(part.start, part.stop))
+    stage.counts |= extractor.exact_steps.facts()

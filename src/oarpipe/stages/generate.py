@@ -4,7 +4,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from oarpipe.base.agreement import check_tokens_of
+from oarpipe.base.agreement import check_tokens_of, checked_head
 from oarpipe.base.files import Receipt, Stage, checked
 from oarpipe.base.log import progress
 from oarpipe.base.shards import Shard
@@ -21,6 +21,7 @@ def generate(
     model: Path,
     tokenizer: Path,
     orders: list[Path] | None = None,
+    head: Path | None = None,
     out: Path,
     shard: Shard | None = None,
 ) -> None:
@@ -28,11 +29,14 @@ def generate(
     network, images = checked(model, "models"), checked(tokenizer, "tokenizers")
     tables = [checked(path, "orders") for path in orders or []]
     check_tokens_of(network, tables)
-    stage = Stage(recipe, out, inputs={"model": network, "tokenizer": images, "orders": tables})
+    heads = checked_head(recipe.entry.policy, network, head)
+    stage = Stage(
+        recipe, out, inputs={"model": network, "tokenizer": images, "orders": tables, "head": heads}
+    )
     shard = shard or Shard(1, 1)
     if not stage.is_done():
         guided = recipe.entry.guidance.scale != 1.0
-        generator = load_generator(stage, recipe, network, images, tables, guided=guided)
+        generator = load_generator(stage, recipe, network, images, tables, heads, guided=guided)
         fill_store(generator, stage, shard, f"{recipe.table}/{recipe.name} {shard}")
     stage.finish_shard(shard)
 
@@ -43,6 +47,7 @@ def load_generator(
     model: Receipt,
     tokenizer: Receipt,
     tables: list[Receipt],
+    heads: list[Receipt],
     *,
     guided: bool,
 ) -> "Generator":
@@ -52,6 +57,7 @@ def load_generator(
     from oarpipe.decoding.batches import fitting_batch
     from oarpipe.decoding.generation import Generator
     from oarpipe.models import load_model
+    from oarpipe.models.order_head import load_head
     from oarpipe.tokenizers import load_tokenizer
 
     device = pick_device()
@@ -65,7 +71,8 @@ def load_generator(
             fitting_batch, network, entry.policy, entry.precision, most=entry.shard, guided=guided
         )
         batch = int(stage.settle("batch", choose))
-    return Generator(network, images, entry, recipe.seed, written, batch=batch)
+    head = load_head(heads[0].folder, device) if heads else None
+    return Generator(network, images, entry, recipe.seed, written, batch=batch, head=head)
 
 
 def fill_store(generator: "Generator", stage: Stage, shard: Shard, what: str) -> None:
@@ -85,3 +92,4 @@ def fill_store(generator: "Generator", stage: Stage, shard: Shard, what: str) ->
     todo = [i for i in shard.of(range(store.shards)) if i in missing]
     for i in progress(todo, what, unit="shard"):
         store.write_shard(i, **joined(list(generator.blocks(store.range_of(i)))))
+    stage.counts |= generator.exact_steps.facts()

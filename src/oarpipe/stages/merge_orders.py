@@ -8,10 +8,13 @@ from oarpipe.config.recipe import Recipe
 from oarpipe.errors import IncompleteData
 
 
-def merge_orders(recipe: Recipe[OrdersConfig], *, model: Path, tokens: Path, out: Path) -> None:
+def merge_orders(
+    recipe: Recipe[OrdersConfig], *, model: Path, tokens: Path, head: Path | None = None, out: Path
+) -> None:
     """Writes `orders.parquet`; a missing or broken part, order or sample is `IncompleteData` naming it."""
     inputs = {"model": checked(model, "models"), "tokens": checked(tokens, "tokens")}
-    stage = Stage(recipe, out, inputs=inputs)
+    heads = [checked(head, "order_heads")] if head else []
+    stage = Stage(recipe, out, inputs={**inputs, "head": heads})
     if stage.is_done():
         return
     from oarpipe.data.order_table import OrderTable, part_name, part_ranges

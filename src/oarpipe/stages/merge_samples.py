@@ -16,6 +16,7 @@ def merge_samples(
     model: Path,
     tokenizer: Path,
     orders: list[Path] | None = None,
+    head: Path | None = None,
     out: Path,
     npz: bool = False,
 ) -> None:
@@ -27,6 +28,7 @@ def merge_samples(
         "model": checked(model, "models"),
         "tokenizer": checked(tokenizer, "tokenizers"),
         "orders": [checked(path, "orders") for path in orders or []],
+        "head": [checked(head, "order_heads")] if head else [],
     }
     stage = Stage(recipe, out, inputs=inputs)
     if not stage.is_done():

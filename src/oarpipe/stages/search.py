@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from oarpipe.base.agreement import check_tokens_of
+from oarpipe.base.agreement import check_tokens_of, checked_head
 from oarpipe.base.files import Receipt, Stage, checked, read_json, write_json
 from oarpipe.base.log import log, progress
 from oarpipe.base.shards import Shard
@@ -24,6 +24,7 @@ def search(
     model: Path,
     tokenizer: Path,
     orders: list[Path] | None = None,
+    head: Path | None = None,
     dataset: Path,
     features: Path,
     out: Path,
@@ -41,7 +42,13 @@ def search(
     }
     tables = [checked(path, "orders") for path in orders or []]
     check_tokens_of(receipts["model"], tables)
-    stage = Stage(recipe, out, inputs={**receipts, "orders": tables}, also={"arm": arm_recipe.meaning()})
+    heads = checked_head(arm_recipe.entry.policy, receipts["model"], head)
+    stage = Stage(
+        recipe,
+        out,
+        inputs={**receipts, "orders": tables, "head": heads},
+        also={"arm": arm_recipe.meaning()},
+    )
     if stage.is_done():
         return
 
@@ -53,6 +60,7 @@ def search(
         receipts["model"],
         receipts["tokenizer"],
         tables,
+        heads,
         guided=any(scale != 1.0 for scale in recipe.entry.guidances),
     )
     metric, cells = _measure_grid(stage, generator, arm_recipe.name, receipts)

@@ -5,14 +5,15 @@ from typing import Any, TypedDict
 
 from oarpipe.config.datasets import ClassifierConfig
 from oarpipe.config.models import ModelConfig
-from oarpipe.config.orders import OrdersConfig
+from oarpipe.config.order_heads import OrderHeadConfig
+from oarpipe.config.orders import OrdersConfig, PredictedConfig
 from oarpipe.config.outputs import EvaluationConfig, InformationConfig
 from oarpipe.config.samples import SamplesConfig, SearchConfig
 from oarpipe.config.tokenizers import TokensConfig, VQGANConfig
 from oarpipe.config.training import Batch, Precision
-from oarpipe.decoding.flops import asked, walk_cost
+from oarpipe.decoding.flops import most_asked, walk_cost
 from oarpipe.metrics.flops import INCEPTION_PARAMETERS, classifier_flops, classifier_layers
-from oarpipe.models.flops import forward_flops, training_flops
+from oarpipe.models.flops import forward_flops, outlook_flops, training_flops
 from oarpipe.models.memory import kept_bytes, training_bytes, walk_bytes
 from oarpipe.tokenizers import flops
 from oarpipe.tools.sizing import Sizing
@@ -67,6 +68,7 @@ class Costing:
             "tokens": self._tokens,
             "models": self._models,
             "orders": self._orders,
+            "order_heads": self._order_heads,
             "samples": self._samples,
             "searches": self._searches,
             "evaluations": self._evaluations,
@@ -147,18 +149,40 @@ class Costing:
         rows = tokens.views * images
         return Cost(
             "extract",
-            **_in(entry.precision, rows * walk_cost(size, entry.policy)),
+            **_in(entry.precision, rows * walk_cost(size, entry.policy, head=self._head_width(entry))),
             disk=rows * (tokens.positions * (2 + _FLOAT) + _ORDER_ROW),
             memory=walk_bytes(
                 size,
                 classes,
                 samples=_together(entry.batch),
-                queries=max(asked(size, entry.policy)),
+                queries=most_asked(size, entry.policy),
                 precision=entry.precision,
             ),
             jobs=self.shards,
             merge="merge_orders",
         )
+
+    def _order_heads(self, name: str, entry: OrderHeadConfig) -> Cost:
+        """A forward of the body, which does not learn, and three of the head an image."""
+        (size, classes), train = self.sizing.model(entry.model), entry.train
+        learning = 3 * size.positions * outlook_flops(size, entry.width, [1])
+        looks = train.steps // train.validate_every if train.validate_every else 0
+        held_out = round(entry.held_out * self.sizing.tokens(entry.tokens).images["train"])
+        images = train.steps * train.batch + (looks + 1) * held_out
+        block = kept_bytes(size, "float32") // size.layers  # nothing is kept of the body but one
+        return Cost(
+            "train_order_head",
+            **_in(train.precision, images * (forward_flops(size) + learning)),
+            disk=_FLOAT * entry.width * (2 * size.width + 3 * size.positions + 7 * entry.width + classes),
+            memory=_FLOAT * size.parameters(classes) + train.batch * block,
+        )
+
+    def _head_width(self, entry: OrdersConfig | SamplesConfig) -> int:
+        """Of the head that predicts an entry's places; 0 if none does."""
+        if not isinstance(entry.policy, PredictedConfig):
+            return 0
+        head: Any = self.sizing.book.entry("order_heads", entry.policy.head)
+        return int(head.width)
 
     def _samples(self, name: str, entry: SamplesConfig) -> Cost:
         size, _ = self.sizing.model(entry.model)
@@ -166,7 +190,7 @@ class Costing:
             "generate",
             **_in(
                 entry.precision,
-                entry.count * walk_cost(size, entry.policy, entry.guidance),
+                entry.count * walk_cost(size, entry.policy, entry.guidance, head=self._head_width(entry)),
                 entry.count * self._image(name),
             ),
             disk=entry.count * self._sample_bytes(name),
@@ -184,7 +208,12 @@ class Costing:
             config: Any = self.sizing.book.entry("samples", arm)
             size, _ = self.sizing.model(config.model)
             walks = [
-                walk_cost(size, config.policy, config.guidance.model_copy(update={"scale": scale}))
+                walk_cost(
+                    size,
+                    config.policy,
+                    config.guidance.model_copy(update={"scale": scale}),
+                    head=self._head_width(config),
+                )
                 for scale in entry.guidances
             ]
             cell = entry.count * len(entry.temperatures)  # images of every guidance
@@ -245,7 +274,7 @@ class Costing:
 
     def _walk_memory(self, entry: SamplesConfig, *, is_guided: bool) -> int:
         size, classes = self.sizing.model(entry.model)
-        queries = max(asked(size, entry.policy))
+        queries = most_asked(size, entry.policy)
         branches = 2 if is_guided else 1
         return walk_bytes(
             size,
