@@ -50,10 +50,10 @@ def _oracle(sections: Found) -> Iterator[Goal]:
     if "oracle" in sections and sections["oracle"]["positions"] == 64:
         seconds = {row["name"]: row["seconds"] for row in sections["oracle"]["rows"]}
         text = "extraction over the oracle that runs each candidate's prefix, 64 tokens"
-        yield Goal(text, 40, seconds["oracle"] / seconds["cached"])
+        yield Goal(text, 40.0, seconds["oracle"] / seconds["cached"])
         yield Goal(
             "extraction over the masked pass without cache",
-            2,
+            2.0,
             seconds["masked, without cache"] / seconds["cached"],
         )
 
@@ -66,7 +66,7 @@ def _exact(config: BenchmarkConfig, sections: Found, device: str) -> Iterator[Go
         yield Goal("exact extraction at B size, share of the float32 GEMM rate", 0.60, row["share"])
     if device == "cuda" and config.large.preset == "XL" and row["precision"] == "bfloat16":
         yield Goal("exact extraction at XL size, share of the bfloat16 GEMM rate", 0.55, row["share"])
-        yield Goal("exact extraction at XL size, images/s", 8, row["per_second"])
+        yield Goal("exact extraction at XL size, images/s", 8.0, row["per_second"])
 
 
 def _generation(config: BenchmarkConfig, sections: Found, device: str) -> Iterator[Goal]:
@@ -108,13 +108,13 @@ def _on_gpu(one: Found, rows: list[Found], raster: Any, steps: int) -> Iterator[
     short, long = one.get("top-k, 32 steps"), one.get(f"random, {steps} steps")
     if short and raster:
         text = "32-step greedy over raster, batch 1: how many times as fast"
-        yield Goal(text, 4, raster["seconds"] / short["seconds"])
+        yield Goal(text, 4.0, raster["seconds"] / short["seconds"])
     if long:
-        yield Goal("given order over its floor, batch 1", 2, long["over_floor"], at_most=True)
+        yield Goal("given order over its floor, batch 1", 2.0, long["over_floor"], at_most=True)
     many = [row for row in rows if row["name"] == "random, 88 steps"]
     if many:
         text = "88 steps over RandAR-XL's published 15.5 images/s (A800)"
-        yield Goal(text, 5, max(row["per_second"] for row in many) / RANDAR_XL)
+        yield Goal(text, 5.0, max(row["per_second"] for row in many) / RANDAR_XL)
 
 
 def _training(config: BenchmarkConfig, sections: Found, device: str) -> Iterator[Goal]:

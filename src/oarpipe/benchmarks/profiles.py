@@ -17,9 +17,9 @@ from oarpipe.config.benchmarks import BenchmarkConfig
 # Kinds of operations by what their names hold, small letters; the first that fits counts.
 KINDS = {
     "optimiser": "adam",
+    "attention": "bmm|attention|(?<!log)_softmax|::softmax|flash|fmha",
     "losses and scores": "log_softmax|nll|cross_entropy|logsumexp|cumsum|search|sort|topk|sum|max|min|mean"
     "|reduce",
-    "attention": "bmm|attention|softmax|flash|fmha",
     "matrix products": "mm|linear|gemm|matmul|cutlass|nvjet",
     "norms": "norm",
     "random bits": "bitwise|__and__|__or__|__xor__|shift|random|bernoulli|dropout",
