@@ -65,9 +65,9 @@ def settings(**changes: object) -> SamplesConfig:
 
 REVEALS: dict[str, Callable[[], Reveal]] = {
     "teacher": lambda: Teacher(TOKENS),
-    "sampler": lambda: Sampler(settings(), torch.arange(3), 7),
-    "cool top-k sampler": lambda: Sampler(settings(temperature=0.7, top_k=4), torch.arange(3), 7),
-    "top-p gumbel sampler": lambda: Sampler(settings(top_p=0.8, draw="gumbel"), torch.arange(3), 7),
+    "sampler": lambda: Sampler(settings(), torch.arange(3), 7, 9),
+    "cool top-k sampler": lambda: Sampler(settings(temperature=0.7, top_k=4), torch.arange(3), 7, 9),
+    "top-p gumbel sampler": lambda: Sampler(settings(top_p=0.8, draw="gumbel"), torch.arange(3), 7, 9),
 }
 GUIDANCES: dict[str, GuidanceConfig | None] = {
     "no guidance": None,
@@ -247,7 +247,7 @@ def test_guided_samples_equal_the_official_ones_one_a_step_and_by_the_published_
     null = PositionTokensDecoder(randar, torch.full_like(labels, 10), "causal")
     guided = Guided(PositionTokensDecoder(randar, labels, "causal"), null, config, 16)
     policy = Follow(order, ONE if steps == 16 else PerStepConfig(kind="cosine", steps=steps))
-    reveal = Sampler(settings(top_k=1), torch.arange(3), 0)
+    reveal = Sampler(settings(top_k=1), torch.arange(3), 0, 16)
     found = rollout(guided, policy, reveal, Grid(4, 4), 3, torch.device("cpu"))
     assert np.array_equal(found.tokens.numpy(), randar_golden[f"gen_steps{steps}_cfg{first}-{last}"])
 
@@ -259,7 +259,7 @@ def test_a_sample_is_the_same_alone_and_in_a_batch(tiny_model: Callable[..., Pos
         alone = rollout(
             PositionTokensDecoder(model, LABELS[b : b + 1]),
             Greedy(max_prob, ONE, 9),
-            Sampler(settings(), torch.tensor([b]), 7),
+            Sampler(settings(), torch.tensor([b]), 7, 9),
             GRID,
             1,
             torch.device("cpu"),

@@ -55,7 +55,7 @@ def walk(
     else:
         made = BothBranches(decoder(model, LABELS), decoder(model, null), guidance, 9)
     settings = SamplesConfig(model="m", policy=FOLLOW, temperature=0.9)
-    reveal = Sampler(settings, torch.arange(3), 7)
+    reveal = Sampler(settings, torch.arange(3), 7, 9)
     return rollout(made, Follow(RASTER), reveal, GRID, 3, torch.device("cpu"))
 
 

@@ -21,7 +21,7 @@ def settings(**changes: object) -> SamplesConfig:
 @pytest.mark.parametrize("temperature", [1.0, 0.5])
 def test_draws_follow_the_distribution(draw: str, temperature: float) -> None:
     count = 20_000
-    sampler = Sampler(settings(draw=draw, temperature=temperature), torch.arange(count), 3)
+    sampler = Sampler(settings(draw=draw, temperature=temperature), torch.arange(count), 3, 1)
     drawn = sampler(torch.zeros(count, 1).long(), P.log().expand(count, 1, 4))
     found = torch.bincount(drawn.flatten(), minlength=4) / count
     expected = P ** (1 / temperature) / (P ** (1 / temperature)).sum()
@@ -32,8 +32,8 @@ def test_draws_follow_the_distribution(draw: str, temperature: float) -> None:
 def test_a_draw_depends_on_sample_and_position_alone(draw: str) -> None:
     logits = torch.randn(2, 3, 50, generator=torch.Generator().manual_seed(0))
     positions = torch.tensor([[4, 0, 7], [1, 2, 3]])
-    drawn = Sampler(settings(draw=draw), torch.tensor([5, 6]), 1)(positions, logits)
-    alone = Sampler(settings(draw=draw), torch.tensor([6]), 1)(positions[1:, 1:2], logits[1:, 1:2])
+    drawn = Sampler(settings(draw=draw), torch.tensor([5, 6]), 1, 9)(positions, logits)
+    alone = Sampler(settings(draw=draw), torch.tensor([6]), 1, 9)(positions[1:, 1:2], logits[1:, 1:2])
     assert drawn[1, 1] == alone[0, 0]
 
 
@@ -48,5 +48,5 @@ def test_top_p_keeps_the_first_code_that_crosses_the_mass(mass: float, kept: int
 
 def test_a_code_without_probability_is_never_drawn() -> None:
     logits = torch.tensor([0.0, float("-inf"), 0.0, float("-inf")]).expand(5000, 1, 4)
-    drawn = Sampler(settings(), torch.arange(5000), 0)(torch.zeros(5000, 1).long(), logits)
+    drawn = Sampler(settings(), torch.arange(5000), 0, 1)(torch.zeros(5000, 1).long(), logits)
     assert set(drawn.flatten().tolist()) == {0, 2}

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 
 import torch
 from torch import Tensor
@@ -17,16 +17,19 @@ from oarpipe.config.samples import GuidanceConfig, SamplesConfig
 from oarpipe.config.training import Precision
 from oarpipe.decoding.flops import filled, walk_cost
 from oarpipe.decoding.policies import build_policy
-from oarpipe.decoding.protocol import Decoder
+from oarpipe.decoding.protocol import Decoder, Walk
+from oarpipe.decoding.replay import replayed
 from oarpipe.decoding.reveals import Sampler, Teacher
 from oarpipe.decoding.rollout import rollout
 from oarpipe.decoding.walks import decoder_of, extract_orders, sample_tokens
 from oarpipe.models.flops import ModelSize
+from oarpipe.models.order_head import OrderHead
 from oarpipe.models.position_tokens import PositionTokens
 from oarpipe.orders.sources import build_source
 
 DecoderMaker = Callable[[PositionTokens, Tensor], Decoder]
 GREEDY = GreedyConfig(select="greedy")
+HEAD = 128  # width of an order head
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,11 @@ class Walker:
     def extraction(self, name: str, policy: PolicyConfig, batch: int) -> Task:
         """Orders of `batch` images."""
         tokens, labels = self.codes(batch), self.labels(batch)
-        run = partial(extract_orders, self.model, tokens, labels, policy)
+
+        def walk(tokens: Tensor, labels: Tensor) -> Walk:
+            return extract_orders(self.model, tokens, labels, policy, head=self._head)
+
+        run = partial(replayed(walk, policy, self.machine.device), tokens, labels)
         return self._task(name, run, batch, policy)
 
     def generation(
@@ -57,7 +64,13 @@ class Walker:
         if isinstance(policy, FollowConfig):
             source = build_source(policy.order, self.model.grid, 0, stream=Stream.VISIT)
         samples, labels = torch.arange(batch).to(self.machine.device), self.labels(batch)
-        run = partial(sample_tokens, self.model, labels, config, samples=samples, seed=0, source=source)
+
+        def walk(labels: Tensor, samples: Tensor) -> Walk:
+            return sample_tokens(
+                self.model, labels, config, samples=samples, seed=0, source=source, head=self._head
+            )
+
+        run = partial(replayed(walk, policy, self.machine.device), labels, samples)
         return self._task(name, run, batch, policy, guidance)
 
     def sampled_extraction(self, name: str, batch: int, every: int) -> Task:
@@ -68,7 +81,14 @@ class Walker:
         """Greedy generation of which one step in `every` is carried out and timed."""
         config = SamplesConfig(model="m", policy=GREEDY)
         samples = torch.arange(batch).to(self.machine.device)
-        return self._sampled(name, Sampler(config, samples, 0), batch, every)
+        return self._sampled(name, Sampler(config, samples, 0, self.size.positions), batch, every)
+
+    @cached_property
+    def _head(self) -> OrderHead:
+        """An order head of random weights, for policies that predict."""
+        torch.manual_seed(0)
+        sizes = {"positions": self.size.positions, "classes": self.model.classes}
+        return OrderHead(**sizes, body_width=self.size.width, width=HEAD).to(self.machine.device).eval()
 
     def by(
         self, decoder: DecoderMaker, policy: PolicyConfig, batch: int, *, truth: bool = False
@@ -78,7 +98,7 @@ class Walker:
         def run() -> None:
             config = SamplesConfig(model="m", policy=GREEDY)
             samples = torch.arange(batch).to(self.machine.device)
-            reveal = Teacher(self.codes(batch)) if truth else Sampler(config, samples, 0)
+            reveal = Teacher(self.codes(batch)) if truth else Sampler(config, samples, 0, self.size.positions)
             raster = torch.arange(self.size.positions, device=self.machine.device).repeat(batch, 1)
             chosen = build_policy(policy, self.model.grid, order=raster)
             made = decoder(self.model, self.labels(batch))
@@ -110,7 +130,7 @@ class Walker:
             name,
             partial(_whole, run),
             batch,
-            flop=batch * walk_cost(self.size, policy, guidance),
+            flop=batch * walk_cost(self.size, policy, guidance, head=HEAD),
             bytes=branches * reading,
             precision=self.precision,
         )

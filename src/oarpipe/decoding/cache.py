@@ -41,6 +41,11 @@ class Cache:
         self._lends = visibility == "independent"
         self._new = pending if self._lends else rows
         self._chained = rows if visibility == "causal" else pending
+        new, seen = slice(self.length, self.length + self._new), self.length + self._new + self._lends
+        self._new_keys = self.keys[..., new].transpose(2, 3).unbind(0)
+        self._new_values = self.values[:, :, :, new].unbind(0)
+        self._seen_keys = self.keys[..., :seen].unbind(0)
+        self._seen_values = self.values.flatten(1, 2)[:, :, :seen].unbind(0)
         self._forbidden = None
         if rows > 1:
             forbidden = self.keys.new_full((self._chained, rows), float("-inf"))
@@ -49,18 +54,18 @@ class Cache:
     def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor, skipped: int) -> Tensor:
         """Scaled q and k [BH, S, d], v [B, H, S, d] -> [B, H, R, d], less the first `skipped` rows."""
         self._write(layer, k, v)
-        start, seen = self.length, self.length + self._new + self._lends
+        keys, values = self._seen_keys[layer], self._seen_values[layer]
         q = q[:, skipped:]
-        scores = self._scratch.take("scores", *q.shape[:2], seen)
-        torch.bmm(q, self.keys[layer, ..., :seen], out=scores)
+        scores = self._scratch.take("scores", *q.shape[:2], keys.shape[2])
+        torch.bmm(q, keys, out=scores)
         if self._lends:
             scores[..., -1] = torch.linalg.vecdot(q, k[:, skipped:])
         if self._forbidden is not None and skipped < self._chained:
             rows, columns = self._chained - skipped, self._forbidden.shape[1]
-            scores[:, :rows, start : start + columns] += self._forbidden[skipped:]
+            scores[:, :rows, self.length : self.length + columns].add_(self._forbidden[skipped:])
         torch.softmax(scores, -1, out=scores)
         mixed = self._scratch.take("mixed", *q.shape)
-        torch.bmm(scores, self.values[layer].flatten(0, 1)[:, :seen], out=mixed)
+        torch.bmm(scores, values, out=mixed)
         mixed = mixed.view(*v.shape[:2], *q.shape[1:])
         if self._lends:
             mixed.addcmul_(scores[..., -1].view(*v.shape[:2], -1, 1), v[:, :, skipped:])
@@ -78,9 +83,10 @@ class Cache:
 
     def _write(self, layer: int, k: Tensor, v: Tensor) -> None:
         """The rows that others see."""
-        new = slice(self.length, self.length + self._new)
-        self.keys[layer, ..., new] = k[:, : self._new].transpose(1, 2)
-        self.values[layer, :, :, new] = v[:, :, : self._new]
+        if self._new < k.shape[1]:
+            k, v = k[:, : self._new], v[:, :, : self._new]
+        self._new_keys[layer].copy_(k)
+        self._new_values[layer].copy_(v)
 
 
 class FusedCache(Cache):

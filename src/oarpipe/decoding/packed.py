@@ -1,7 +1,7 @@
 """A model's weights laid out for walks: fewer, larger products, each as few rows like them.
 
 Matrices are stored as [in, out], by which a product of few rows is up to three times as quick on a CPU;
-the norms' weights and the root of the heads' width are multiplied into the matrices behind them.
+the norms' weights, and the roots that norms and scores are scaled by, are in the matrices behind them.
 """
 
 from dataclasses import dataclass
@@ -30,7 +30,12 @@ class PackedModel:
 
     blocks: list[PackedBlock]
     head: Tensor  # [D, V]
-    eps: float
+    floor: Tensor  # root of the norms' eps, of a row's sum of squares
+
+    def normed(self, x: Tensor, out: Tensor | None = None) -> Tensor:
+        """x over the root of its sum of squares and D eps, computed in float32 or wider; [..., D]."""
+        norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=self.floor.dtype)
+        return torch.div(x, torch.hypot(norm, self.floor, out=norm), out=out)
 
     @classmethod
     def of(cls, model: TokenModel) -> "PackedModel":
@@ -51,7 +56,11 @@ def _packed(model: TokenModel) -> PackedModel:
     return PackedModel(
         [_packed_block(block, scale) for block in model.blocks],
         _behind(model.norm, model.output.weight),
-        model.norm.eps,
+        torch.tensor(
+            (model.norm.eps * model.width) ** 0.5,
+            dtype=torch.promote_types(model.norm.weight.dtype, torch.float32),
+            device=model.norm.weight.device,
+        ),
     )
 
 
@@ -67,5 +76,6 @@ def _packed_block(block: Block, scale: float) -> PackedBlock:
 
 
 def _behind(norm: RMSNorm, *weights: Tensor) -> Tensor:
-    """Matrices that follow a norm, side by side, with its weight in them."""
-    return (torch.cat(weights) * norm.weight).t().contiguous()
+    """Matrices that follow a norm, side by side, with its weight in them and the root of the width."""
+    scale: Tensor = norm.weight * len(norm.weight) ** 0.5
+    return (torch.cat(weights) * scale).t().contiguous()

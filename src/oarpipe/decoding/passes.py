@@ -28,7 +28,7 @@ class Passes:
     @torch.no_grad()
     def projected(self, x: Tensor) -> Tensor:
         """q, k and v of the first layer, not turned: x [R, D] -> [R, 3D]."""
-        return _normed(x, self.packed.eps) @ self.packed.blocks[0].qkv
+        return self.packed.normed(x) @ self.packed.blocks[0].qkv
 
     @torch.no_grad()
     def run(
@@ -46,31 +46,38 @@ class Passes:
         `first` tells where `projected(x)` is known from: a table, and which of its rows [B, S].
         """
         batch, rows, width = x.shape
-        blocks, lends = self.packed.blocks, visibility == "independent"
+        blocks = self.packed.blocks
+        kept = len(blocks) if visibility == "independent" else 1
         self.cache.begin(pending, rows - pending, visibility)
-        self._turns, self._pending = turns, pending
-        self._projections = self.scratch.take(
-            "projections", len(blocks) if lends else 1, batch * rows, 3 * width
+        self._pending, self._turns = pending, turns
+        self._projections = self.scratch.take("projections", kept, batch * rows, 3 * width)
+        heads = _Heads(
+            self._projections.view(kept, batch, rows, 3, self.heads, -1),
+            self.scratch.take("turned", 2, batch, self.heads, rows, self.head_width),
+            turns,
         )
         x = x.view(-1, width)
+        places = self._projections.unbind(0)
         for layer, block in enumerate(blocks):
-            qkv = self._projections[layer if lends else 0]
+            qkv = places[layer % kept]
             if layer == 0 and first is not None:
                 torch.index_select(first[0], 0, first[1].flatten(), out=qkv)
             else:
                 torch.mm(self._normed(x), block.qkv, out=qkv)
             skipped = answered if layer == len(blocks) - 1 else 0
-            heads = self._attended(layer, qkv.view(batch, rows, 3, self.heads, -1), skipped)
+            mixed = self.cache.attend(layer, *heads.of(layer % kept), skipped)
+            joined = self.scratch.take("joined", batch, rows - skipped, self.heads, self.head_width)
+            joined.copy_(mixed.transpose(1, 2))
             if skipped:
                 x = x.view(batch, rows, width)[:, skipped:].reshape(-1, width)
-            x.addmm_(heads, block.out)
+            x.addmm_(joined.view(-1, width), block.out)
             self._feed_forward(x, block)
         return x.view(batch, -1, width)
 
     @torch.no_grad()
     def logits(self, x: Tensor) -> Tensor:
         """The head: [..., D] -> [..., V], float32 or wider."""
-        logits = _normed(x, self.packed.eps) @ self.packed.head
+        logits = self.packed.normed(x) @ self.packed.head
         return logits if logits.dtype == torch.float64 else logits.float()
 
     @torch.no_grad()
@@ -85,16 +92,6 @@ class Passes:
         keys = rotate(lent[:, :, 0], torch.view_as_real(self._turns[batch, chosen][:, None]))
         self.cache.append(keys, lent[:, :, 1])
 
-    def _attended(self, layer: int, qkv: Tensor, skipped: int) -> Tensor:
-        """qkv [B, S, 3, H, d] -> [B R, D], of the rows that are not skipped."""
-        batch, rows, _, heads, width = qkv.shape
-        qk = self.scratch.take("turned", 2, batch, heads, rows, width)
-        _turn(qkv[:, :, :2].permute(2, 0, 3, 1, 4), self._turns[None, :, None], qk)
-        q, k = qk.view(2, batch * heads, rows, width)
-        mixed = self.cache.attend(layer, q, k, qkv[:, :, 2].transpose(1, 2), skipped)
-        joined = self.scratch.take("joined", batch, rows - skipped, heads, width)
-        return joined.copy_(mixed.transpose(1, 2)).view(-1, heads * width)
-
     def _feed_forward(self, x: Tensor, block: PackedBlock) -> None:
         up = self.scratch.take("up", len(x), block.up.shape[1])
         torch.mm(self._normed(x), block.up, out=up)
@@ -102,21 +99,29 @@ class Passes:
         x.addmm_(torch.nn.functional.silu(gate, inplace=True).mul_(factor), block.down)
 
     def _normed(self, x: Tensor) -> Tensor:
-        return _normed(x, self.packed.eps, out=self.scratch.take("normed", *x.shape))
+        return self.packed.normed(x, out=self.scratch.take("normed", *x.shape))
 
 
-def _normed(x: Tensor, eps: float, out: Tensor | None = None) -> Tensor:
-    """x / rms(x), computed in float32 or wider; the norm's weight is in the matrix that follows."""
-    wide = torch.promote_types(x.dtype, torch.float32)
-    norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=wide)
-    out = torch.empty_like(x) if out is None else out
-    return torch.mul(x, norm.square_().div_(x.shape[-1]).add_(eps).rsqrt_(), out=out)
+class _Heads:
+    """q, k and v of a pass, as attention takes them: views of all layers are made at once."""
 
+    def __init__(self, projections: Tensor, turned: Tensor, turns: Tensor) -> None:
+        """`projections` [L, B, S, 3, H, d]; `turned` [2, B, H, S, d] is written anew by every layer."""
+        qk = projections[:, :, :, :2].permute(0, 3, 1, 4, 2, 5)
+        self._v = projections[:, :, :, 2].transpose(2, 3).unbind(0)
+        self._q, self._k = turned.flatten(1, 2).unbind(0)
+        self._turned, self._turns = turned, turns[None, :, None]
+        self._rounded = turned.dtype == torch.bfloat16
+        if self._rounded:
+            self._qk = qk.unbind(0)
+        else:
+            self._qk = torch.view_as_complex(qk.unflatten(-1, (-1, 2))).unbind(0)
+            self._turned = torch.view_as_complex(turned.unflatten(-1, (-1, 2)))
 
-def _turn(x: Tensor, turns: Tensor, out: Tensor) -> None:
-    """Turns channel pairs, in float32 or wider."""
-    if x.dtype == torch.bfloat16:
-        out.copy_(rotate(x, torch.view_as_real(turns)))
-    else:
-        pairs, turned = (torch.view_as_complex(y.unflatten(-1, (-1, 2))) for y in (x, out))
-        torch.mul(pairs, turns, out=turned)
+    def of(self, layer: int) -> tuple[Tensor, Tensor, Tensor]:
+        """q and k [BH, S, d], turned in float32 or wider, and v [B, H, S, d]."""
+        if self._rounded:
+            self._turned.copy_(rotate(self._qk[layer], torch.view_as_real(self._turns)))
+        else:
+            torch.mul(self._qk[layer], self._turns, out=self._turned)
+        return self._q, self._k, self._v[layer]

@@ -24,20 +24,20 @@ class Sampler:
     Keying by position and not by step pairs arms that fill the same places in different orders.
     """
 
-    def __init__(self, config: SamplesConfig, samples: Int[Tensor, " B"], seed: int) -> None:
-        self.config, self.samples, self.seed = config, samples, seed
+    def __init__(self, config: SamplesConfig, samples: Int[Tensor, " B"], seed: int, positions: int) -> None:
+        self.config, self.samples, self.seed = config, samples[:, None], seed
+        every = torch.arange(positions, device=samples.device)
+        self.uniform = noise.uniform(seed, noise.Stream.CODES, self.samples, 0, every)  # [B, N]
 
     def __call__(self, positions: Int[Tensor, "B K"], logits: Float[Tensor, "B K V"]) -> Int[Tensor, "B K"]:
         logits = _filtered(logits / self.config.temperature, self.config.top_k, self.config.top_p)
-        samples = self.samples[:, None]
         if self.config.draw == "gumbel":
             codes = torch.arange(logits.shape[-1], device=logits.device)
             item = positions[..., None] * logits.shape[-1] + codes
-            drawn = noise.gumbel(self.seed, noise.Stream.CODES, samples[..., None], 1, item)
+            drawn = noise.gumbel(self.seed, noise.Stream.CODES, self.samples[..., None], 1, item)
             return (logits.double() + drawn).argmax(-1)
-        u = noise.uniform(self.seed, noise.Stream.CODES, samples, 0, positions)
         cumulative = logits.double().softmax(-1).cumsum(-1)
-        threshold = u[..., None] * cumulative[..., -1:]
+        threshold = self.uniform.gather(1, positions)[..., None] * cumulative[..., -1:]
         return torch.searchsorted(cumulative, threshold, right=True)[..., 0]
 
 

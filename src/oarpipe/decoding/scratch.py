@@ -2,7 +2,6 @@
 
 from math import prod
 
-import torch
 from torch import Tensor
 
 
@@ -14,11 +13,16 @@ class Scratch:
     def __init__(self, like: Tensor) -> None:
         self._like = like
         self._buffers: dict[str, Tensor] = {}
+        self._taken: dict[str, Tensor] = {}
 
-    def take(self, name: str, *shape: int, dtype: torch.dtype | None = None) -> Tensor:
+    def take(self, name: str, *shape: int) -> Tensor:
         """A contiguous tensor of this shape, whatever it holds; valid until its name is taken again."""
+        taken = self._taken.get(name)
+        if taken is not None and taken.shape == shape:
+            return taken
         size = prod(shape)
         buffer = self._buffers.get(name)
         if buffer is None or buffer.numel() < size:
-            buffer = self._buffers[name] = self._like.new_empty(size, dtype=dtype)
-        return buffer[:size].view(shape)
+            buffer = self._buffers[name] = self._like.new_empty(size)
+        self._taken[name] = buffer[:size].view(shape)
+        return self._taken[name]
