@@ -62,7 +62,7 @@ def sample_tokens(
         order = source(Visits(samples, torch.zeros_like(samples), labels, samples))
     policy = build_policy(config.policy, model.grid, order=order)
     decoder = guided_decoder(model, labels, config.policy, config.guidance, head)
-    return _walked(decoder, policy, Sampler(config, samples, seed), model, labels)
+    return _walked(decoder, policy, Sampler(config, samples, seed, model.grid.positions), model, labels)
 
 
 def guided_decoder(
