@@ -45,6 +45,10 @@ def test_a_sample_is_walked_alike_alone_and_in_a_batch(tiny_model: Callable[...,
         assert torch.equal(alone.order[0], together.order[b])
 
 
+def view(open_places: Tensor, filled: int) -> View:
+    return View(GRID, open_places, None, filled, lambda: None)
+
+
 def confident(probabilities: Tensor) -> Categorical:
     """Answers over two codes whose likeliest has these probabilities `[B, M]`, all above 1/2."""
     return Categorical(torch.stack([probabilities, 1 - probabilities], dim=-1).log())
@@ -90,19 +94,18 @@ def test_it_asks_where_the_rule_by_hand_asks(caution: float) -> None:
     policy, answers = Lazy(max_prob, config, GRID), drawn()
     every = list(range(16))
     scores = next(answers)
-    candidates = policy.candidates(View(GRID, torch.tensor([every]), None, 0))
+    candidates = policy.candidates(view(torch.tensor([every]), 0))
     assert candidates.tolist() == [every]
-    columns, _ = policy.choose(View(GRID, candidates, None, 0), candidates, confident(scores))
+    columns, _ = policy.choose(view(candidates, 0), candidates, confident(scores))
     plain = Plain(config, dict(enumerate(scores[0].tolist())))
     taken = [int(columns)]
     plain.commit(taken[0])
     while len(taken) < 16:
-        open_places = torch.tensor([sorted(plain.kept)])
-        view = View(GRID, open_places, torch.tensor(taken[-1:]), len(taken))
-        candidates = policy.candidates(view)
+        seen = view(torch.tensor([sorted(plain.kept)]), len(taken))
+        candidates = policy.candidates(seen)
         assert candidates[0].tolist() == plain.asks()
         scores = next(answers).gather(1, candidates)
-        columns, score = policy.choose(view, candidates, confident(scores))
+        columns, score = policy.choose(seen, candidates, confident(scores))
         plain.hears(dict(zip(candidates[0].tolist(), scores[0].tolist(), strict=True)))
         taken.append(int(candidates[0, int(columns)]))
         assert float(score) == pytest.approx(float(scores.max()))

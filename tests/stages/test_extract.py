@@ -20,6 +20,7 @@ from oarpipe.decoding.rollout import rollout
 from oarpipe.decoding.scores import max_prob
 from oarpipe.errors import BadInput, FingerprintMismatch
 from oarpipe.models import load_model
+from oarpipe.orders.algebra import mirror
 from oarpipe.stages.extract import extract
 from oarpipe.stages.merge_orders import merge_orders
 from tests.stages.ingredients import GRID, orders_recipe, real_model, tokens
@@ -119,6 +120,8 @@ def test_only_the_split_is_extracted(
     [
         {"select": "follow", "order": {"kind": "random"}},
         {"select": "near", "strength": 0.3},
+        {"select": "lazy", "least": 1, "share": 0.2},
+        {"select": "greedy", "per_step": {"kind": "cosine", "steps": 4}},
         {"select": "greedy", "score": "truth", "per_step": {"kind": "cosine", "steps": 3}},
     ],
 )
@@ -150,3 +153,59 @@ def test_a_split_without_images_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"orders\.greedy\.split: there are no train images"):
         extract(RECIPE, model=network, tokens=store, out=tmp_path / "greedy")
     assert not (tmp_path / "greedy" / "shards").exists()
+
+
+def test_a_count_of_images_is_evenly_spread(line: dict[str, Any], tmp_path: Path) -> None:
+    found, _ = run(line, tmp_path / "few", "1-of-2", "2-of-2", recipe=orders_recipe(count=4))
+    samples = TokenStore.open(line["tokens"] / "tokens.zarr").read().select("train").sample_ids
+    assert found.sample_id.tolist() == np.repeat(samples[[0, 2, 4, 6]], 2).tolist()
+
+
+def test_a_mirrored_view_has_the_mirror_of_the_originals_order_and_scores_of_its_own(
+    line: dict[str, Any], tmp_path: Path
+) -> None:
+    own, _ = run(line, tmp_path / "own")
+    recipe = orders_recipe(mirror=True, batch=3, part=5)  # parts begin with mirrored views
+    found, whole = run(line, tmp_path / "whole", recipe=recipe)
+    _, parts = run(line, tmp_path / "parts", "1-of-2", "2-of-2", recipe=recipe)
+    assert whole == parts
+    np.testing.assert_array_equal(found.order[::2], own.order[::2])
+    np.testing.assert_array_equal(found.score[::2], own.score[::2])
+    orders = torch.from_numpy(found.order.astype(np.int64))
+    assert torch.equal(orders[1::2], mirror(orders[::2], GRID))
+    network = load_model(line["model"])
+    store = TokenStore.open(line["tokens"] / "tokens.zarr").read().select("train")
+    logits = network(
+        torch.from_numpy(store.tokens[:, 1]).long(), orders[1::2], torch.from_numpy(store.labels).long()
+    )
+    np.testing.assert_allclose(found.score[1::2], logits.softmax(-1).amax(-1).detach(), atol=1e-5)
+
+
+def test_tokens_without_a_mirrored_view_are_told(tmp_path: Path) -> None:
+    store = tokens(tmp_path / "tokens")
+    network = real_model(tmp_path / "any", store)
+    with pytest.raises(BadInput, match=r"no view that is another's mirror image, only original"):
+        extract(orders_recipe(mirror=True), model=network, tokens=store, out=tmp_path / "greedy")
+
+
+def test_each_image_gets_its_classs_mean_order_and_its_scores(line: dict[str, Any], tmp_path: Path) -> None:
+    greedy, _ = run(line, tmp_path / "greedy")
+    recipe = orders_recipe(
+        policy={"select": "follow", "order": {"kind": "class_mean", "orders": "greedy"}}, batch=3, part=5
+    )
+    written = {**line, "orders": [tmp_path / "greedy"]}
+    found, whole = run(written, tmp_path / "mean", recipe=recipe)
+    _, parts = run(written, tmp_path / "parts", "1-of-2", "2-of-2", recipe=recipe)
+    assert whole == parts
+    assert whole.inputs["orders.orders.greedy.seed-0"] == checked(tmp_path / "greedy", "orders").digest
+    for label in (0, 1):
+        steps = np.argsort(greedy.order[greedy.label == label], axis=1).mean(axis=0)
+        expected = np.argsort(steps, kind="stable")
+        assert (found.order[found.label == label] == expected).all()
+    assert (found.score > 0).all()
+
+
+def test_a_class_mean_without_its_extraction_is_told(line: dict[str, Any], tmp_path: Path) -> None:
+    policy = {"select": "follow", "order": {"kind": "class_mean", "orders": "greedy"}}
+    with pytest.raises(BadInput, match=r"orders\.greedy: needed but not given"):
+        extract(orders_recipe(policy=policy), **line, out=tmp_path / "mean")

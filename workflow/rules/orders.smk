@@ -4,6 +4,7 @@ rule extract:
         recipe=recipe("orders"),
         model=ingredient("orders", "model"),
         tokens=ingredient("orders", "tokens"),
+        orders=ingredient("orders", "orders"),
         head=ingredient("orders", "head"),
     output:
         receipt="results/{book}/seed-{seed}/orders/{name}/shards/{scatteritem}.json",
@@ -21,12 +22,13 @@ rule extract:
         runtime=720,
     params:
         out=subpath(output.receipt, ancestor=2),
+        orders=optional("orders"),
         head=optional("head"),
     message:
         "Extracting the orders {wildcards.name}, seed {wildcards.seed}, share {wildcards.scatteritem}"
     shell:
         "oarpipe extract --recipe {input.recipe} --model {input.model} --tokens {input.tokens}"
-        " {params.head} --shard {wildcards.scatteritem} --out {params.out} --log {log}"
+        " {params.orders} {params.head} --shard {wildcards.scatteritem} --out {params.out} --log {log}"
 
 
 rule merge_orders:
@@ -34,6 +36,7 @@ rule merge_orders:
         recipe=recipe("orders"),
         model=ingredient("orders", "model"),
         tokens=ingredient("orders", "tokens"),
+        orders=ingredient("orders", "orders"),
         head=ingredient("orders", "head"),
         shards=gather.extract(
             "results/{{book}}/seed-{{seed}}/orders/{{name}}/shards/{scatteritem}.json"
@@ -52,12 +55,13 @@ rule merge_orders:
         runtime=120,
     params:
         out=subpath(output.receipt, parent=True),
+        orders=optional("orders"),
         head=optional("head"),
     message:
         "Merging and checking the orders {wildcards.name}, seed {wildcards.seed}"
     shell:
         "oarpipe merge_orders --recipe {input.recipe} --model {input.model}"
-        " --tokens {input.tokens} {params.head} --out {params.out} --log {log}"
+        " --tokens {input.tokens} {params.orders} {params.head} --out {params.out} --log {log}"
 
 
 rule train_order_head:

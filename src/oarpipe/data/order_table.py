@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from jaxtyping import Float32, Int16, Int32, Int64, UInt8, UInt16
 
 from oarpipe.base.files import write_atomically
-from oarpipe.errors import FingerprintMismatch, IncompleteData
+from oarpipe.errors import BadInput, FingerprintMismatch, IncompleteData
 
 NO_CAPTION = -1
 _ROW_GROUP = 16_384
@@ -198,3 +198,19 @@ def _read(file: Path) -> OrderTable:
             row += len(batch)
         provenance = json.loads(schema.metadata[_KEY])
     return OrderTable(**columns, provenance={str(key): str(value) for key, value in provenance.items()})
+
+
+def rows_in_common(
+    first: OrderTable, second: OrderTable
+) -> tuple[Int64[np.ndarray, " R"], Int64[np.ndarray, " R"]]:
+    """The rows of two extractions that are about the same view of the same sample; `BadInput` if none are."""
+    sizes = first.order.shape[1], second.order.shape[1]
+    if sizes[0] != sizes[1]:
+        raise BadInput(
+            f"orders of {sizes[0]} and of {sizes[1]} positions do not compare; name two of one grid"
+        )
+    keys, others_keys = (table.sample_id * 256 + table.view for table in (first, second))  # a view is a uint8
+    _, rows, others = np.intersect1d(keys, others_keys, assume_unique=True, return_indices=True)
+    if not len(rows):
+        raise BadInput("the two extractions have no image in common; name two of one split")
+    return rows, others

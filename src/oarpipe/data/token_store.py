@@ -162,7 +162,8 @@ class TokenStore:
     def sample_ids(self, split: Split, count: int | None = None) -> Int64[np.ndarray, " n"]:
         """The samples of the rows that `TokenSet.select` selects, without reading the tokens."""
         ids: np.ndarray = self._store.read("sample_ids")
-        return ids[_selected(self._store.read("splits"), split, count)]
+        rows = _selected(self._store.read("splits"), split, count)
+        return ids.take(rows)
 
     def read(self) -> TokenSet:
         """Everything in memory; `IncompleteData` names a missing or damaged shard."""

@@ -31,6 +31,11 @@ TRIES = 10  # torchvision's patience
 DRAWS = TRIES + 2  # uniform numbers that any random crop makes do with
 
 
+def mirrored_views(views: int) -> int:
+    """How many of so many views are mirror images of others."""
+    return sum(name in MIRRORED for names in VIEWS.values() if len(names) == views for name in names)
+
+
 def centre_crop(image: Image.Image, size: int) -> Image.Image:
     """ADM's crop: halve by box while the short side is at least twice `size`, bicubic, centre.
 

@@ -5,14 +5,17 @@ from functools import lru_cache
 
 from oarpipe.base.schedules import places_asked, places_per_step, places_predicted
 from oarpipe.config.orders import (
+    IN_GIVEN_ORDER,
     FollowConfig,
     LazyConfig,
     NearConfig,
+    OrdersConfig,
     PerStepConfig,
     PolicyConfig,
     PredictedConfig,
 )
 from oarpipe.config.samples import GuidanceConfig
+from oarpipe.data.transforms import mirrored_views
 from oarpipe.models.flops import ModelSize, outlook_flops, walk_flops
 
 
@@ -31,6 +34,13 @@ def walk_cost(
     if guidance is not None and guidance.scale != 1.0:
         cost += walk_flops(size, everywhere if guidance.places == "guided" else chosen, chosen)
     return cost
+
+
+def extraction_cost(size: ModelSize, entry: OrdersConfig, views: int, *, head: int = 0) -> int:
+    """FLOP of one image with so many views, of which mirrored ones are only walked in a given order."""
+    mirrored = mirrored_views(views) if entry.mirror else 0
+    walked = (views - mirrored) * walk_cost(size, entry.policy, head=head)
+    return walked + mirrored * walk_cost(size, IN_GIVEN_ORDER)
 
 
 def filled(size: ModelSize, policy: PolicyConfig) -> Sequence[int]:

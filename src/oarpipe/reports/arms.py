@@ -174,11 +174,24 @@ def policy_name(policy: Mapping[str, Any], orders: Recipes) -> str:
     if policy["select"] == "follow":
         name = source_name(policy["order"], orders)
     else:
-        name = GREEDY if policy["select"] == "greedy" else f"{policy['select']} λ={policy['strength']:g}"
+        name = _way(policy)
         if policy["score"] != "max_prob":
             name += f" by {policy['score']}"
     per_step = policy.get("per_step", {})
     return f"{name}, {per_step['steps']} steps" if per_step.get("kind") == "cosine" else name
+
+
+def _way(policy: Mapping[str, Any]) -> str:
+    """Which places are asked about, and what besides the score counts."""
+    match policy["select"]:
+        case "near":
+            return f"near λ={policy['strength']:g}"
+        case "lazy":
+            return f"{GREEDY}, lazy ({policy['least']} + {policy['share']:.0%})"
+        case "predicted":
+            return f"{GREEDY}, predicted ({policy['candidates']}, every {policy['every']})"
+        case _:
+            return GREEDY
 
 
 def colours(arms: list[Arm]) -> dict[str, str]:

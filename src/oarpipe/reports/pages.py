@@ -8,6 +8,7 @@ from markupsafe import Markup
 
 from oarpipe.base.files import Receipt
 from oarpipe.config.outputs import ReportConfig
+from oarpipe.reports.agreements import cheaper_extractions
 from oarpipe.reports.arms import colours, goes_raster_only
 from oarpipe.reports.benchmarks import speeds
 from oarpipe.reports.claims import PLAIN, Claim, Comparison, against, capital, number, signed
@@ -63,6 +64,7 @@ def render(config: ReportConfig, receipts: Mapping[str, Sequence[Receipt]]) -> s
         searches=search_tables(results),
         pictures=pictures(results, config),
         orders=order_figures(extractions(results)),
+        cheaper=cheaper_extractions(results),
         curves=training_curves(results, arm_colours),
         speeds=speeds(results),
         tokenizers=reconstructions(results),

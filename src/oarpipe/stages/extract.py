@@ -17,23 +17,28 @@ def extract(
     *,
     model: Path,
     tokens: Path,
+    orders: list[Path] | None = None,
     head: Path | None = None,
     out: Path,
     shard: Shard | None = None,
 ) -> None:
     """Extracts this shard's parts; those that are there already are kept, whoever made them."""
     inputs = {"model": checked(model, "models"), "tokens": checked(tokens, "tokens")}
-    check_tokens(inputs["tokens"], [inputs["model"]])
+    written = [checked(path, "orders") for path in orders or []]
+    check_tokens(inputs["tokens"], [inputs["model"], *written])
     heads = checked_head(recipe.entry.policy, inputs["model"], head)
-    stage, shard = Stage(recipe, out, inputs={**inputs, "head": heads}), shard or Shard(1, 1)
+    stage = Stage(recipe, out, inputs={**inputs, "orders": written, "head": heads})
+    shard = shard or Shard(1, 1)
     if not stage.is_done():
-        _extract_parts(stage, inputs, heads, shard)
+        _extract_parts(stage, inputs, written, heads, shard)
     stage.finish_shard(shard)
 
 
-def _extract_parts(stage: Stage, inputs: dict[str, Receipt], heads: list[Receipt], shard: Shard) -> None:
+def _extract_parts(
+    stage: Stage, inputs: dict[str, Receipt], written: list[Receipt], heads: list[Receipt], shard: Shard
+) -> None:
     from oarpipe.base.devices import pick_device
-    from oarpipe.data.order_table import part_name, part_ranges
+    from oarpipe.data.order_table import OrderTable, part_name, part_ranges
     from oarpipe.data.token_store import TokenStore
     from oarpipe.decoding.batches import fitting_batch
     from oarpipe.decoding.extraction import OrderExtractor
@@ -42,7 +47,7 @@ def _extract_parts(stage: Stage, inputs: dict[str, Receipt], heads: list[Receipt
 
     recipe = stage.recipe
     entry: OrdersConfig = recipe.entry
-    tokens = TokenStore.open(inputs["tokens"].folder / "tokens.zarr").read().select(entry.split)
+    tokens = TokenStore.open(inputs["tokens"].folder / "tokens.zarr").read().select(entry.split, entry.count)
     if not len(tokens):
         raise BadInput(f"orders.{recipe.name}.split: there are no {entry.split} images to extract from")
     provenance = {
@@ -60,7 +65,10 @@ def _extract_parts(stage: Stage, inputs: dict[str, Receipt], heads: list[Receipt
         choose = partial(fitting_batch, model, entry.policy, entry.precision, most=entry.part)
         batch = int(stage.settle("batch", choose))
     head = load_head(heads[0].folder, pick_device()) if heads else None
-    extractor = OrderExtractor(model, tokens, entry, recipe.seed, provenance, batch=batch, head=head)
+    tables = {table.name: OrderTable.read(table.folder / "orders.parquet") for table in written}
+    extractor = OrderExtractor(
+        model, tokens, entry, recipe.seed, provenance, batch=batch, tables=tables, head=head
+    )
     mine = shard.of(part_ranges(len(tokens) * len(tokens.views), entry.part))
     todo = [part for part in mine if not (stage.state / part_name(part.start, part.stop)).is_file()]
     if len(todo) < len(mine):

@@ -9,19 +9,26 @@ from oarpipe.errors import IncompleteData
 
 
 def merge_orders(
-    recipe: Recipe[OrdersConfig], *, model: Path, tokens: Path, head: Path | None = None, out: Path
+    recipe: Recipe[OrdersConfig],
+    *,
+    model: Path,
+    tokens: Path,
+    orders: list[Path] | None = None,
+    head: Path | None = None,
+    out: Path,
 ) -> None:
     """Writes `orders.parquet`; a missing or broken part, order or sample is `IncompleteData` naming it."""
     inputs = {"model": checked(model, "models"), "tokens": checked(tokens, "tokens")}
+    written = [checked(path, "orders") for path in orders or []]
     heads = [checked(head, "order_heads")] if head else []
-    stage = Stage(recipe, out, inputs={**inputs, "head": heads})
+    stage = Stage(recipe, out, inputs={**inputs, "orders": written, "head": heads})
     if stage.is_done():
         return
     from oarpipe.data.order_table import OrderTable, part_name, part_ranges
     from oarpipe.data.token_store import TokenStore
 
     store = TokenStore.open(inputs["tokens"].folder / "tokens.zarr")
-    samples, views = store.sample_ids(recipe.entry.split), len(store.views)
+    samples, views = store.sample_ids(recipe.entry.split, recipe.entry.count), len(store.views)
     parts = [
         stage.state / part_name(rows.start, rows.stop)
         for rows in part_ranges(len(samples) * views, recipe.entry.part)

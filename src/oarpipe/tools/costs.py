@@ -11,12 +11,12 @@ from oarpipe.config.outputs import EvaluationConfig, InformationConfig
 from oarpipe.config.samples import SamplesConfig, SearchConfig
 from oarpipe.config.tokenizers import TokensConfig, VQGANConfig
 from oarpipe.config.training import Batch, Precision
-from oarpipe.decoding.flops import most_asked, walk_cost
+from oarpipe.decoding.flops import extraction_cost, most_asked, walk_cost
 from oarpipe.metrics.flops import INCEPTION_PARAMETERS, classifier_flops, classifier_layers
 from oarpipe.models.flops import forward_flops, outlook_flops, training_flops
 from oarpipe.models.memory import kept_bytes, training_bytes, walk_bytes
 from oarpipe.tokenizers import flops
-from oarpipe.tools.sizing import Sizing
+from oarpipe.tools.sizing import Sizing, TokensSize
 
 _FLOAT = 4
 _INDEX_ROW = 120  # bytes of a row of index.parquet: above all the hash and the name
@@ -145,11 +145,12 @@ class Costing:
 
     def _orders(self, name: str, entry: OrdersConfig) -> Cost:
         (size, classes), tokens = self.sizing.model(entry.model), self.sizing.tokens(entry.tokens)
-        images = sum(tokens.images.values()) if entry.split == "all" else tokens.images[entry.split]
+        images = _of_split(tokens, entry)
         rows = tokens.views * images
+        one = extraction_cost(size, entry, tokens.views, head=self._head_width(entry))
         return Cost(
             "extract",
-            **_in(entry.precision, rows * walk_cost(size, entry.policy, head=self._head_width(entry))),
+            **_in(entry.precision, images * one),
             disk=rows * (tokens.positions * (2 + _FLOAT) + _ORDER_ROW),
             memory=walk_bytes(
                 size,
@@ -247,7 +248,7 @@ class Costing:
 
     def _information(self, name: str, entry: InformationConfig) -> Cost:
         tokens = self.sizing.tokens(entry.tokens)
-        rows = sum(tokens.images.values()) if entry.split == "all" else tokens.images[entry.split]
+        rows = _of_split(tokens, entry)
         flop = memory = 0
         for _, model in self.sizing.book.ingredients("information", name)["models"]:
             size, classes = self.sizing.model(model)
@@ -289,6 +290,12 @@ class Costing:
 def _together(batch: Batch) -> int:
     """How many images are walked together at least; `auto` takes no more than there is."""
     return 1 if batch == "auto" else batch
+
+
+def _of_split(tokens: TokensSize, entry: OrdersConfig | InformationConfig) -> int:
+    """How many images an entry takes of its split."""
+    images = sum(tokens.images.values()) if entry.split == "all" else tokens.images[entry.split]
+    return min(images, entry.count or images)
 
 
 def _in(precision: Precision, work: int, beside: int = 0) -> Work:
