@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import yaml
 
 from oarpipe.base import noise
 from oarpipe.base.files import Receipt, Stage, checked, write_json
@@ -127,8 +128,9 @@ def grow(
         if (recipe.table, recipe.name) in targets:
             folders = grower.make(recipe)
             given.setdefault(FLAGS.get(recipe.table, recipe.table), []).extend(folders)
-    names = ["datasets", "features", "tokenizers", "tokens", "models", "orders", "samples", "searches"]
-    return {name: given.get(name, []) for name in [*names, "evaluation", "information", "benchmark"]}
+    names = ["datasets", "features", "tokenizers", "tokens", "models", "orders", "order_heads", "samples"]
+    names += ["searches", "evaluation", "information", "benchmark"]
+    return {name: given.get(name, []) for name in names}
 
 
 class _Grower:
@@ -202,7 +204,10 @@ class _Grower:
         return ["tokens.zarr"]
 
     def _models(self, recipe: Recipe[Any], out: Path) -> list[str]:
-        (out / "model.yaml").write_text(recipe.text())
+        names, size = ("layers", "heads", "width"), getattr(recipe.entry, "size", (4, 3, 96))
+        sizes = dict(zip(names, size, strict=True))
+        anatomy = {"kind": "position_tokens", "grid": [6, 6], "codebook": 64, "classes": 10, **sizes}
+        (out / "model.yaml").write_text(yaml.safe_dump(anatomy))
         if recipe.entry.verb == "import_model":
             return ["model.yaml"]
         start = 4.16 if recipe.entry.init is None else 2.1
@@ -233,6 +238,10 @@ class _Grower:
             provenance={"model": recipe.entry.model},
         ).write(out / "orders.parquet")
         return ["orders.parquet"]
+
+    def _order_heads(self, recipe: Recipe[Any], out: Path) -> list[str]:
+        write_json(out / "agreement.json", {"hit_1": 0.5, "tau": 0.4, "images": 143})
+        return ["agreement.json"]
 
     def _samples(self, recipe: Recipe[Any], out: Path) -> list[str]:
         self._fill(out, self.arm(recipe.name), recipe.entry.count, recipe.seed)

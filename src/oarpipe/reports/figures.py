@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 
 # Placeholders in the drawing for what the page's theme decides.
 _TEXT, _RULE = "#010203", "#040506"
+_MARKERS = "osD^vP*Xph"
 _STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "oarpipe",
@@ -64,6 +65,18 @@ class Dot:
     hollow: bool = False
 
 
+@dataclass(frozen=True)
+class Point:
+    """One named point of a scatter chart, and the interval of its height."""
+
+    label: str
+    x: float
+    y: float
+    low: float
+    high: float
+    colour: str
+
+
 def curves(
     lines: Sequence[Line], *, x: str, y: str, alt: str, size: tuple[float, float] = (6.4, 3.4)
 ) -> Markup:
@@ -101,6 +114,34 @@ def dots(
         axes.spines["left"].set_visible(False)
         axes.set_xlabel(x)
         return _svg(figure, alt)
+
+
+def scatter(points: Sequence[Point], *, x: str, y: str, alt: str) -> Markup:
+    """Named points with the interval of their height, over a logarithmic axis; the legend is below."""
+    with matplotlib.rc_context(_STYLE):
+        figure, axes = _figure((8.6, 3.8))
+        for i, point in enumerate(points):
+            axes.plot([point.x] * 2, [point.low, point.high], color=point.colour, linewidth=2, alpha=0.55)
+            axes.plot(
+                point.x, point.y, _MARKERS[i % len(_MARKERS)], color=point.colour, markersize=7,
+                label=point.label, linestyle="none",
+            )  # fmt: skip
+        axes.set_xscale("log")
+        ticks = [
+            tick for tick in (0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0) if _is_near(tick, points)
+        ]
+        axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+        axes.minorticks_off()
+        axes.set_xlabel(x)
+        axes.set_ylabel(y)
+        axes.legend(loc="upper left", bbox_to_anchor=(0, -0.18), ncols=2, fontsize=9, borderaxespad=0)
+        return _svg(figure, alt)
+
+
+def _is_near(tick: float, points: Sequence[Point]) -> bool:
+    """Whether a tick belongs on an axis of these points."""
+    every = [point.x for point in points]
+    return min(every) / 1.3 <= tick <= max(every) * 1.3
 
 
 def histogram(

@@ -24,6 +24,7 @@ from oarpipe.reports.published import reached
 from oarpipe.reports.results import Results
 from oarpipe.reports.summary import summary
 from oarpipe.reports.tables import main_table, search_tables
+from oarpipe.reports.tradeoffs import tradeoffs
 
 
 def render(config: ReportConfig, receipts: Mapping[str, Sequence[Receipt]]) -> str:
@@ -67,6 +68,7 @@ def render(config: ReportConfig, receipts: Mapping[str, Sequence[Receipt]]) -> s
         cheaper=cheaper_extractions(results),
         curves=training_curves(results, arm_colours),
         speeds=speeds(results),
+        tradeoffs=tradeoffs(results),
         tokenizers=reconstructions(results),
         made=made,
         machines=machines(made),
