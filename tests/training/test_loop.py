@@ -1,6 +1,7 @@
 """The training loop: the same bits whatever interrupts it, and what it tells along the way."""
 
 import math
+import multiprocessing
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -249,11 +250,17 @@ def test_batches_are_made_while_others_are_computed_with(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_a_compiled_step_trains_to_the_same_weights(tmp_path: Path, precision: str) -> None:
+@pytest.mark.parametrize(("precision", "within"), [("float32", 1e-5), ("bfloat16", 3e-3)])
+def test_a_compiled_step_trains_to_the_same_weights(tmp_path: Path, precision: str, within: float) -> None:
+    """In a process of its own, because the compiler cannot see through the shapes that tests enforce."""
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        assert pool.apply(compiled_less_plain, (tmp_path, precision)) < within
+
+
+def compiled_less_plain(folder: Path, precision: str) -> float:
+    """The largest difference in any weight; AdamW's steps are of the size of its rate, 1e-3."""
+    setattr(loop, "gemm_rate", lambda *_: 1e11)  # noqa: B010
     options = {"precision": precision, "lr": 1e-3, **NO_DROPOUT}
-    plain = weights(fit(run(tmp_path / "plain", **options)))
-    compiled = weights(fit(run(tmp_path / "compiled", compile=True, **options)))
-    within = 1e-5 if precision == "float32" else 3e-3  # AdamW's steps are of the size of its rate
-    for key in plain:
-        assert (plain[key] - compiled[key]).abs().max() < within, key
+    plain = weights(fit(run(folder / "plain", **options)))
+    compiled = weights(fit(run(folder / "compiled", compile=True, **options)))
+    return max(float((plain[key] - compiled[key]).abs().max()) for key in plain)
