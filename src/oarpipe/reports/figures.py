@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 # Placeholders in the drawing for what the page's theme decides.
 _TEXT, _RULE = "#010203", "#040506"
 _MARKERS = "osD^vP*Xph"
+_TICKS = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0)
 _STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "oarpipe",
@@ -127,9 +128,7 @@ def scatter(points: Sequence[Point], *, x: str, y: str, alt: str) -> Markup:
                 label=point.label, linestyle="none",
             )  # fmt: skip
         axes.set_xscale("log")
-        ticks = [
-            tick for tick in (0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0) if _is_near(tick, points)
-        ]
+        ticks = [tick for tick in _TICKS if _is_near(tick, points)]
         axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
         axes.minorticks_off()
         axes.set_xlabel(x)
