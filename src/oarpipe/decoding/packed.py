@@ -35,6 +35,7 @@ class PackedModel:
     def normed(self, x: Tensor, out: Tensor | None = None) -> Tensor:
         """x over the root of its sum of squares and D eps, computed in float32 or wider; [..., D]."""
         norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=self.floor.dtype)
+        out = torch.empty_like(x) if out is None else out  # of the weights' type, which `norm` may not be
         return torch.div(x, torch.hypot(norm, self.floor, out=norm), out=out)
 
     @classmethod
