@@ -17,6 +17,7 @@ DTYPES: dict[Precision, torch.dtype] = {"float32": torch.float32, "bfloat16": to
 # Sides of the square product that counts as the device's rate, and of the buffer that is copied and read.
 _GEMM = {"cpu": 2048, "cuda": 8192}
 _BUFFER = {"cpu": 2**28, "cuda": 2**31}
+_WARM = 1.0  # seconds; what takes longer needs no warming up
 _FEW_ROWS = (1, 2, 8, 32, 128, 512)
 
 
@@ -40,6 +41,10 @@ class Machine:
         """Until everything asked of the device is done."""
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
+
+    def warm_ups(self, seconds: float) -> int:
+        """How often work that took so long is repeated before it counts: a GPU first records and compiles."""
+        return 2 if self.device.type == "cuda" else int(seconds < _WARM)
 
     def gemm(self, precision: Precision, tries: int = 3) -> float:
         """FLOP/s of a square product, the best of a few."""

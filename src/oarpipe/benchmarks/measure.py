@@ -9,8 +9,6 @@ from oarpipe.base.log import log
 from oarpipe.benchmarks.machine import Machine
 from oarpipe.config.training import Precision
 
-_WARM = 1.0  # seconds; what takes less is run once before it counts
-
 
 @dataclass(frozen=True)
 class Task:
@@ -49,7 +47,7 @@ def in_turn(tasks: Sequence[Task], machine: Machine, patience: Patience) -> dict
             if turn == 0:
                 log.info("benchmark: %s, %d %s, %s", task.name, task.count, task.unit, task.precision)
                 own.append(_seconds(task, machine))
-                if own[0] < _WARM:
+                for _ in range(machine.warm_ups(own[0])):
                     own[0] = _seconds(task, machine)
             elif own[0] < patience.seconds:
                 own.append(_seconds(task, machine))

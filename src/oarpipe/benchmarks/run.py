@@ -43,9 +43,9 @@ PARTS: dict[Section, Part] = {
     "generation": Part(
         "Generation", "Codes only, without decoding them to pixels. Guidance is 2.", generation
     ),
-    "training": Part("Training", "One batch of random codes in random orders.", training),
     "images": Part("Images to codes and back", "One image at a time.", images),
     "loader": Part("Loading", "", loader),
+    "training": Part("Training", "One batch of random codes in random orders, with dropout.", training),
     "memory": Part(
         "Memory of exact extraction",
         "What a walk adds to the most that was ever held, beside the closed form that sizes a batch.",

@@ -12,8 +12,11 @@ from oarpipe.config.benchmarks import BenchmarkConfig
 from oarpipe.config.orders import (
     FollowConfig,
     GreedyConfig,
+    LazyConfig,
+    MonitorConfig,
     PerStepConfig,
     PolicyConfig,
+    PredictedConfig,
     RandomConfig,
     RuleConfig,
 )
@@ -24,6 +27,8 @@ from oarpipe.decoding.position_tokens import PositionTokensDecoder
 from oarpipe.decoding.reference import MaskedDecoder, ReferenceDecoder
 
 RASTER = FollowConfig(select="follow", order=RuleConfig(kind="rule", name="raster"))
+# A head of random weights, trusted whatever it says: it costs what a trained one does.
+PREDICTED = PredictedConfig(select="predicted", head="h", monitor=MonitorConfig(low=0.0, high=1e9))
 TOGETHER = 16  # images that the decoders of one order extract together
 
 Found = dict[str, Any]
@@ -82,6 +87,7 @@ def extraction(config: BenchmarkConfig, machine: Machine) -> Found:
 def extraction_modes(config: BenchmarkConfig) -> list[tuple[str, PolicyConfig]]:
     """By name; a walk of more passes than places would only repeat the exact one."""
     modes: list[tuple[str, PolicyConfig]] = [("exact", GREEDY)]
+    modes += [("lazy", LazyConfig(select="lazy")), ("predicted", PREDICTED)]
     modes += [
         (f"top-k, {steps} steps", top_k(steps)) for steps in (88, 64, 48, 32, 20) if _is_short(config, steps)
     ]
@@ -92,7 +98,10 @@ def exact(config: BenchmarkConfig, machine: Machine) -> Found:
     """Exact extraction with a large model, by a sample of its steps."""
     model = subject(config.large, machine.device, config.precision)
     walker = Walker(model, machine, config.precision)
-    task = walker.sampled_extraction("exact", config.extracted, config.every)
+    if config.every == 1:
+        task = walker.extraction("exact", GREEDY, config.extracted)
+    else:
+        task = walker.sampled_extraction("exact", config.extracted, config.every)
     return {"model": told(config.large), **in_turn([task], machine, _patience(config))}
 
 
@@ -122,6 +131,8 @@ def generation_modes(config: BenchmarkConfig) -> list[tuple[str, PolicyConfig, G
     modes: list[tuple[str, PolicyConfig, GuidanceConfig | None]] = [
         ("raster", RASTER, None),
         (f"random, {steps} steps", random_order(), None),
+        (f"lazy, {steps} steps", LazyConfig(select="lazy"), None),
+        (f"predicted, {steps} steps", PREDICTED, None),
     ]
     for short in (s for s in (88, 32) if _is_short(config, s)):
         modes.append((f"random, {short} steps", random_order(short), None))

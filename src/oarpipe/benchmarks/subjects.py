@@ -10,7 +10,11 @@ from oarpipe.models.position_tokens import PositionTokens
 
 
 def subject(
-    config: SubjectConfig, device: torch.device | str = "cpu", precision: Precision = "float32"
+    config: SubjectConfig,
+    device: torch.device | str = "cpu",
+    precision: Precision = "float32",
+    *,
+    dropout: float = 0.0,
 ) -> PositionTokens:
     """A model of these sizes, in evaluation mode; in bfloat16 as `load_model` makes one."""
     layers, heads, width = config.size
@@ -21,6 +25,9 @@ def subject(
         layers=layers,
         heads=heads,
         width=width,
+        token_dropout=dropout,
+        residual_dropout=dropout,
+        ffn_dropout=dropout,
     )
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():

@@ -21,7 +21,7 @@ from oarpipe.decoding.protocol import Decoder, Walk
 from oarpipe.decoding.replay import replayed
 from oarpipe.decoding.reveals import Sampler, Teacher
 from oarpipe.decoding.rollout import rollout
-from oarpipe.decoding.walks import decoder_of, extract_orders, sample_tokens
+from oarpipe.decoding.walks import decoder_of, extract_orders, new_orders, sample_tokens
 from oarpipe.models.flops import ModelSize
 from oarpipe.models.order_head import OrderHead
 from oarpipe.models.position_tokens import PositionTokens
@@ -65,12 +65,14 @@ class Walker:
             source = build_source(policy.order, self.model.grid, 0, stream=Stream.VISIT)
         samples, labels = torch.arange(batch).to(self.machine.device), self.labels(batch)
 
-        def walk(labels: Tensor, samples: Tensor) -> Walk:
+        def walk(labels: Tensor, samples: Tensor, order: Tensor | None = None) -> Walk:
             return sample_tokens(
-                self.model, labels, config, samples=samples, seed=0, source=source, head=self._head
+                self.model, labels, config, samples=samples, seed=0, order=order, head=self._head
             )
 
-        run = partial(replayed(walk, policy, self.machine.device), labels, samples)
+        order = new_orders(source, labels, samples, self.machine.device)
+        given = [labels, samples] if order is None else [labels, samples, order]
+        run = partial(replayed(walk, policy, self.machine.device), *given)
         return self._task(name, run, batch, policy, guidance)
 
     def sampled_extraction(self, name: str, batch: int, every: int) -> Task:
