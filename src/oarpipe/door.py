@@ -10,7 +10,7 @@ from oarpipe.base.noise import Stream
 from oarpipe.config.orders import FollowConfig, GreedyConfig, PolicyConfig
 from oarpipe.config.samples import GuidanceConfig, SamplesConfig
 from oarpipe.decoding.generation import check_codes
-from oarpipe.decoding.walks import extract_orders, sample_tokens
+from oarpipe.decoding.walks import extract_orders, new_orders, sample_tokens
 from oarpipe.errors import BadInput
 from oarpipe.models import load_model
 from oarpipe.models.token_model import TokenModel
@@ -61,6 +61,7 @@ def generate(
     if isinstance(config.policy, FollowConfig):
         source = build_source(config.policy.order, model.grid, seed, stream=Stream.VISIT)
     samples = torch.arange(len(labels), device=labels.device)
-    walk = sample_tokens(model, labels, config, samples=samples, seed=seed, source=source)
+    order = new_orders(source, labels, samples, labels.device)
+    walk = sample_tokens(model, labels, config, samples=samples, seed=seed, order=order)
     images = tokenizer.decode(walk.tokens, model.grid)
     return Samples(images, walk.tokens, walk.order, walk.score)

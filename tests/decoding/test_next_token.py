@@ -20,7 +20,7 @@ from oarpipe.decoding.protocol import Decoder, Walk
 from oarpipe.decoding.reference import ReferenceDecoder
 from oarpipe.decoding.reveals import Sampler, Teacher
 from oarpipe.decoding.rollout import rollout
-from oarpipe.decoding.walks import extract_orders, sample_tokens
+from oarpipe.decoding.walks import extract_orders, new_orders, sample_tokens
 from oarpipe.errors import BadInput
 from oarpipe.models.next_token import NextToken
 from oarpipe.orders.sources import build_source
@@ -85,9 +85,8 @@ def test_the_raster_walked_with_the_truth_is_the_training_forward(model: NextTok
 
 
 def test_sampling_and_scoring_find_the_decoder_by_themselves(model: NextToken) -> None:
-    source = build_source(FOLLOW.order, GRID, 0)
     config = SamplesConfig(model="m", policy=FOLLOW, guidance=GuidanceConfig(scale=2.0))
-    found = sample_tokens(model, LABELS, config, samples=torch.arange(3), seed=0, source=source)
+    found = sample_tokens(model, LABELS, config, samples=torch.arange(3), seed=0, order=RASTER)
     assert torch.equal(found.order, RASTER)
     scored = extract_orders(model, found.tokens, LABELS, FOLLOW, order=RASTER)
     assert torch.equal(scored.tokens, found.tokens)
@@ -103,10 +102,12 @@ OTHERS: list[PolicyConfig] = [
 
 @pytest.mark.parametrize("policy", OTHERS, ids=["greedy", "near", "spiral", "several a step"])
 def test_every_other_way_is_refused(model: NextToken, policy: PolicyConfig) -> None:
-    source = build_source(policy.order, GRID, 0) if isinstance(policy, FollowConfig) else None
+    order = None
+    if isinstance(policy, FollowConfig):
+        order = new_orders(build_source(policy.order, GRID, 0), LABELS, torch.arange(3), LABELS.device)
     config = SamplesConfig(model="m", policy=policy)
     with pytest.raises(BadInput, match="only goes in raster order, one place a step"):
-        sample_tokens(model, LABELS, config, samples=torch.arange(3), seed=0, source=source)
+        sample_tokens(model, LABELS, config, samples=torch.arange(3), seed=0, order=order)
 
 
 def test_only_what_was_asked_about_can_be_filled(model: NextToken) -> None:

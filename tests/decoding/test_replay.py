@@ -18,7 +18,7 @@ from oarpipe.config.samples import SamplesConfig
 from oarpipe.config.tables import validate_entry
 from oarpipe.decoding.protocol import Walk
 from oarpipe.decoding.replay import Replayed, Walking, replayed
-from oarpipe.decoding.walks import extract_orders, sample_tokens
+from oarpipe.decoding.walks import extract_orders, new_orders, sample_tokens
 from oarpipe.models.position_tokens import PositionTokens
 from oarpipe.orders.sources import build_source
 
@@ -35,6 +35,7 @@ POLICIES: dict[str, dict[str, Any]] = {
     "greedy": {"select": "greedy"},
     "top-k": {"select": "greedy", "per_step": {"kind": "cosine", "steps": 4}},
     "near": {"select": "near"},
+    "lazy": {"select": "lazy"},
 }
 
 
@@ -134,7 +135,10 @@ def test_a_walk_never_looks_at_a_number(
     )
     assert isinstance(entry, SamplesConfig), mistakes
     chosen: PolicyConfig = entry.policy
-    source = build_source(chosen.order, GRID, 0) if chosen.select == "follow" else None
+    order = None
+    if chosen.select == "follow":
+        order = new_orders(build_source(chosen.order, GRID, 0), LABELS, torch.arange(2), LABELS.device)
+    sample_tokens(model, LABELS, entry, samples=torch.arange(2), seed=0, order=order)  # packs the weights
     with HostReads() as reads:
-        sample_tokens(model, LABELS, entry, samples=torch.arange(2), seed=0, source=source)
+        sample_tokens(model, LABELS, entry, samples=torch.arange(2), seed=0, order=order)
     assert not reads.found

@@ -16,7 +16,7 @@ from oarpipe.config.orders import (
 )
 from oarpipe.config.samples import GuidanceConfig
 from oarpipe.data.transforms import mirrored_views
-from oarpipe.models.flops import ModelSize, outlook_flops, walk_flops
+from oarpipe.models.flops import ModelSize, first_projections_flops, outlook_flops, walk_flops
 
 
 @lru_cache(maxsize=1024)
@@ -32,7 +32,10 @@ def walk_cost(
     if isinstance(policy, PredictedConfig):
         cost += sum(outlook_flops(size, head, traces) for traces in _traces_of_outlooks(size, policy))
     if guidance is not None and guidance.scale != 1.0:
-        cost += walk_flops(size, everywhere if guidance.places == "guided" else chosen, chosen)
+        if guidance.places == "guided" or isinstance(policy, FollowConfig):  # one decoder for both
+            cost += walk_flops(size, everywhere, chosen) - first_projections_flops(size, everywhere)
+        else:
+            cost += walk_flops(size, chosen, chosen)
     return cost
 
 

@@ -13,7 +13,7 @@ from oarpipe.config.samples import SamplesConfig
 from oarpipe.decoding.predicted import ExactSteps
 from oarpipe.decoding.protocol import Walk
 from oarpipe.decoding.replay import replayed
-from oarpipe.decoding.walks import sample_tokens
+from oarpipe.decoding.walks import new_orders, sample_tokens
 from oarpipe.errors import BadInput, FingerprintMismatch
 from oarpipe.models.order_head import OrderHead
 from oarpipe.models.token_model import TokenModel
@@ -89,19 +89,20 @@ class Generator:
         device = _device(self.model)
         ids = torch.arange(samples.start, samples.stop)
         labels = self.classes[ids % len(self.classes)]
-        walk = self.walking(labels.to(device), ids.to(device))
+        order = new_orders(self.source, labels, ids, device)
+        walk = self.walking(labels.to(device), ids.to(device), *([] if order is None else [order]))
         self.exact_steps.add([walk])
         images = self.tokenizer.decode(walk.tokens, self.model.grid)
         return Drawn(images.permute(0, 2, 3, 1).cpu().numpy(), walk, labels, ids)
 
-    def _sample(self, labels: Tensor, samples: Tensor) -> Walk:
+    def _sample(self, labels: Tensor, samples: Tensor, order: Tensor | None = None) -> Walk:
         return sample_tokens(
             self.model,
             labels,
             self.config,
             samples=samples,
             seed=self.seed,
-            source=self.source,
+            order=order,
             head=self.head,
         )
 

@@ -49,20 +49,25 @@ def sample_tokens(
     *,
     samples: Int[Tensor, " B"],
     seed: int,
-    source: OrderSource | None = None,
+    order: Int[Tensor, "B N"] | None = None,
     head: OrderHead | None = None,
 ) -> Walk:
     """Walks without the truth (paper §4.5). Sample `samples[b]` gets the same noise in any batch.
 
-    `source` serves a `follow` policy, `head` a `predicted` one.
+    `order` serves a `follow` policy (`new_orders`), `head` a `predicted` one.
     """
-    order = None
-    if isinstance(config.policy, FollowConfig):
-        assert source is not None
-        order = source(Visits(samples, torch.zeros_like(samples), labels, samples))
     policy = build_policy(config.policy, model.grid, order=order)
     decoder = guided_decoder(model, labels, config.policy, config.guidance, head)
     return _walked(decoder, policy, Sampler(config, samples, seed, model.grid.positions), model, labels)
+
+
+def new_orders(
+    source: OrderSource | None, labels: Int[Tensor, " B"], samples: Int[Tensor, " B"], device: torch.device
+) -> Int[Tensor, "B N"] | None:
+    """The orders in which new samples are to be filled, where a source tells."""
+    if source is None:
+        return None
+    return source(Visits(samples, torch.zeros_like(samples), labels, samples, device=device))
 
 
 def guided_decoder(

@@ -97,29 +97,34 @@ def outlook_flops(size: ModelSize, width: int, traces: Sequence[int]) -> int:
     return 2 * (remembered + 2 * size.positions * width + width**2)
 
 
+def first_projections_flops(size: ModelSize, asked: Sequence[int]) -> int:
+    """The first block's projections of all positions, made once where a step asks about several."""
+    return 2 * size.positions * size.projection if max(asked) > 1 else 0
+
+
 def walk_flops(size: ModelSize, asked: Sequence[int], filled: Sequence[int] | None = None) -> int:
     """One sample's cached walk that asks about `asked[t]` places at step t and fills `filled[t]` (or one).
 
     A step's rows are what the last one filled (x1, P2, x2, …) and its queries. All of them attend to the
-    history, one slot for themselves included; only queries are answered. The queries' own projections in
-    the first block are the same at every step, and made once.
+    history, one column for themselves included; only queries are answered. Where a step asks about several
+    places, their own projections in the first block are looked up: they are made once.
     """
     filled = filled or [1] * len(asked)
     if not size.asks:
         return _next_token_walk_flops(size, len(asked))
-    total, done, last = 2 * size.positions * size.projection, 0, 0
+    total, done, last = first_projections_flops(size, asked), 0, 0
     for queries, places in zip(asked, filled, strict=True):
         pending = max(2 * last - 1, 1)
         rows = pending + queries
         matrices = size.layers * rows * (size.projection + size.mixing)
-        matrices -= queries * size.projection + pending * size.mixing
-        attention = 2 * size.layers * rows * (2 * done + 2) * size.width
+        matrices -= (queries * size.projection if queries > 1 else 0) + pending * size.mixing
+        attention = 2 * (size.layers * rows - pending) * (2 * done + 2) * size.width
         total += 2 * (matrices + attention + queries * size.width * size.codebook)
         done, last = done + places, places
     return total
 
 
 def _next_token_walk_flops(size: ModelSize, steps: int) -> int:
-    """A row a step, that attends to the rows before it, itself, and the cache's free slot."""
-    attention = 2 * size.layers * size.width * sum(step + 2 for step in range(steps))
+    """A row a step, that attends to the rows before it and itself."""
+    attention = 2 * size.layers * size.width * sum(range(1, steps + 1))
     return 2 * (steps * (size.block_parameters + size.width * size.codebook) + attention)
