@@ -15,7 +15,7 @@ GRID = Grid(2, 3)
 
 def view(open_positions: list[int], last: int | None = None) -> View:
     at = None if last is None else torch.tensor([last])
-    return View(GRID, torch.tensor([open_positions]), at, 6 - len(open_positions))
+    return View(GRID, torch.tensor([open_positions]), at, 6 - len(open_positions), lambda: None)
 
 
 def answers(probabilities: list[list[float]]) -> Categorical:
@@ -37,7 +37,9 @@ def test_ties_go_to_the_lowest_position() -> None:
     assert Greedy(max_prob, PerStepConfig(), 6).choose(view([1, 3, 4]), asked, flat)[0].tolist() == [[0]]
     several = Greedy(max_prob, PerStepConfig(kind="cosine", steps=2), 6)
     columns, _ = several.choose(
-        View(GRID, torch.arange(6)[None], None, 1), torch.arange(1, 6)[None], answers([[0.5, 0.5]] * 5)
+        View(GRID, torch.arange(6)[None], None, 1, lambda: None),
+        torch.arange(1, 6)[None],
+        answers([[0.5, 0.5]] * 5),
     )
     assert columns.tolist() == [[0, 1, 2, 3, 4]]
 
