@@ -10,6 +10,7 @@ from torch import Tensor
 from oarpipe.base.grid import Grid
 from oarpipe.config.orders import GreedyConfig, MonitorConfig, PredictedConfig
 from oarpipe.config.samples import GuidanceConfig, SamplesConfig
+from oarpipe.decoding.flops import walk_cost
 from oarpipe.decoding.policies import build_policy
 from oarpipe.decoding.predicted import ExactSteps, is_outside, spread
 from oarpipe.decoding.protocol import Emission
@@ -17,8 +18,10 @@ from oarpipe.decoding.reference import ReferenceDecoder
 from oarpipe.decoding.reveals import Teacher
 from oarpipe.decoding.rollout import rollout
 from oarpipe.decoding.walks import extract_orders, sample_tokens
+from oarpipe.models.flops import ModelSize
 from oarpipe.models.order_head import OrderHead
 from oarpipe.models.position_tokens import PositionTokens
+from tests.models.test_flops import counted
 
 GRID = Grid(3, 3)
 LABELS = torch.tensor([0, 3, 4])
@@ -183,3 +186,12 @@ def test_a_prediction_is_made_of_the_conditional_branch(model: PositionTokens, h
 
     assert torch.equal(drawn(2.0), drawn(2.0, "guided"))  # the only place asked about is the only choice
     assert torch.equal(drawn(2.0)[:, 0], drawn(1.0)[:, 0])
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_predicted_walk_asks_for_what_the_counter_sees(
+    model: PositionTokens, head: OrderHead, way: str
+) -> None:
+    config = predicted(**WAYS[way])
+    found = counted(lambda: extract_orders(model, TOKENS[:1], LABELS[:1], config, head=head))
+    assert found == walk_cost(ModelSize.of(model), config, head=head.width)
