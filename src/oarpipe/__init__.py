@@ -9,10 +9,10 @@ samples = oarpipe.generate(model, tokenizer, labels, seed=0)
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from oarpipe.door import Samples, extract_orders, generate, load_model, load_tokenizer
+    from oarpipe.door import Samples, extract_orders, generate, load_head, load_model, load_tokenizer
 
 __version__ = "0.1.0"
-__all__ = ["Samples", "extract_orders", "generate", "load_model", "load_tokenizer"]
+__all__ = ["Samples", "extract_orders", "generate", "load_head", "load_model", "load_tokenizer"]
 
 
 def __getattr__(name: str) -> Any:

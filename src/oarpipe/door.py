@@ -13,12 +13,13 @@ from oarpipe.decoding.generation import check_codes
 from oarpipe.decoding.walks import extract_orders, new_orders, sample_tokens
 from oarpipe.errors import BadInput
 from oarpipe.models import load_model
+from oarpipe.models.order_head import OrderHead, load_head
 from oarpipe.models.token_model import TokenModel
 from oarpipe.orders.sources import build_source
 from oarpipe.tokenizers import load_tokenizer
 from oarpipe.tokenizers.protocol import ImageTokenizer
 
-__all__ = ["Samples", "extract_orders", "generate", "load_model", "load_tokenizer"]
+__all__ = ["Samples", "extract_orders", "generate", "load_head", "load_model", "load_tokenizer"]
 
 
 @dataclass(frozen=True)
@@ -40,8 +41,12 @@ def generate(
     guidance: float = 1.0,
     temperature: float = 1.0,
     seed: int = 0,
+    head: OrderHead | None = None,
 ) -> Samples:
-    """One image a label, greedily if no policy is given; the same seed gives the same images."""
+    """One image a label, greedily if no policy is given; the same seed gives the same images.
+
+    `head` serves a policy that predicts places.
+    """
     check_codes(model, tokenizer)
     wrong = labels[(labels < 0) | (labels > model.null_label)]
     if len(wrong) or not len(labels):
@@ -62,6 +67,6 @@ def generate(
         source = build_source(config.policy.order, model.grid, seed, stream=Stream.VISIT)
     samples = torch.arange(len(labels), device=labels.device)
     order = new_orders(source, labels, samples, labels.device)
-    walk = sample_tokens(model, labels, config, samples=samples, seed=seed, order=order)
+    walk = sample_tokens(model, labels, config, samples=samples, seed=seed, order=order, head=head)
     images = tokenizer.decode(walk.tokens, model.grid)
     return Samples(images, walk.tokens, walk.order, walk.score)

@@ -18,6 +18,7 @@ from oarpipe.decoding.reference import ReferenceDecoder
 from oarpipe.decoding.reveals import Teacher
 from oarpipe.decoding.rollout import rollout
 from oarpipe.decoding.walks import extract_orders, sample_tokens
+from oarpipe.errors import BadInput
 from oarpipe.models.flops import ModelSize
 from oarpipe.models.order_head import OrderHead
 from oarpipe.models.position_tokens import PositionTokens
@@ -195,3 +196,10 @@ def test_a_predicted_walk_asks_for_what_the_counter_sees(
     config = predicted(**WAYS[way])
     found = counted(lambda: extract_orders(model, TOKENS[:1], LABELS[:1], config, head=head))
     assert found == walk_cost(ModelSize.of(model), config, head=head.width)
+
+
+def test_a_walk_without_its_head_or_with_one_of_another_size_is_refused(model: PositionTokens) -> None:
+    other = OrderHead(positions=4, classes=5, body_width=32, width=16)
+    for given in (None, other):
+        with pytest.raises(BadInput, match="of a model of 9 positions and width 32"):
+            extract_orders(model, TOKENS, LABELS, predicted(), head=given)

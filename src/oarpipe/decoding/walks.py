@@ -87,7 +87,7 @@ def guided_decoder(
         )
     return Guided(
         decoder_of(model, labels, policy, head),
-        decoder_of(model, null, policy),
+        _cached_decoder(model, null, policy),
         guidance,
         model.grid.positions,
     )
@@ -98,8 +98,13 @@ def decoder_of(
 ) -> Decoder:
     """The cached decoder of a model's kind; with a head, for a policy that wants its outlook."""
     decoder = _cached_decoder(model, labels, policy)
-    if head is None or not isinstance(policy, PredictedConfig):
+    if not isinstance(policy, PredictedConfig):
         return decoder
+    if head is None or (head.positions, head.body_width) != (model.grid.positions, model.width):
+        raise BadInput(
+            "a policy that predicts places needs an order head, given as `head`, of a model of "
+            f"{model.grid.positions} positions and width {model.width}"
+        )
     return Foreseeing(decoder, head, model, labels)
 
 

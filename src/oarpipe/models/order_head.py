@@ -107,8 +107,9 @@ class OrderHead(nn.Module):
         write_text(folder / ANATOMY, yaml.safe_dump(anatomy, sort_keys=False))
 
 
-def load_head(folder: Path, device: torch.device | str = "cpu") -> OrderHead:
+def load_head(folder: str | Path, device: torch.device | str = "cpu") -> OrderHead:
     """A head that was trained, float32, in evaluation mode; `IncompleteData` names what is wrong."""
+    folder = Path(folder)
     try:
         anatomy: dict[str, Any] = yaml.safe_load((folder / ANATOMY).read_text())
         head = OrderHead(**anatomy)
