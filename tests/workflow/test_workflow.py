@@ -123,6 +123,26 @@ def test_a_new_arm_is_one_entry(finished: Line, tmp_path: Path) -> None:
     }
 
 
+def test_an_arm_whose_places_are_predicted_trains_a_head_first(finished: Line, tmp_path: Path) -> None:
+    book = tmp_path / "predicted.yaml"
+    predicted = "{select: predicted, head: h}"
+    book.write_text(
+        f"base: {TINY}\n"
+        "order_heads:\n  h: {model: any, tokens: digits, orders: greedy, train: {steps: 4}}\n"
+        f"samples:\n  any_predicted: {{like: any_random, policy: {predicted}}}\n"
+        f"orders:\n  predicted: {{like: greedy_test, policy: {predicted}}}\n"
+        "information:\n  main: {orders: {predicted: {kind: table, orders: predicted}}}\n"
+        "searches:\n  best: {samples: [any_random, greedy_greedy, any_predicted]}\n"
+    )
+    assert finished.jobs(book=book) == {
+        **{"train_order_head": 1, "extract": 2, "merge_orders": 1, "generate": 1, "merge_samples": 1},
+        **{"search": 3, "features": 1, "evaluate": 1, "information": 1, "report": 1},
+    }
+    line = Line(tmp_path / "line")
+    run = line.snakemake("--cores", "2", book=book)
+    assert run.returncode == 0, run.stderr
+
+
 def test_a_published_model_is_imported_and_trains_nothing(finished: Line, tmp_path: Path) -> None:
     book = tmp_path / "published.yaml"
     raster = "{select: follow, order: {kind: rule, name: raster}}"
