@@ -66,7 +66,7 @@ def test_every_section_but_memory_is_measured_and_told(tmp_path: Path) -> None:
     for section in facts["sections"].values():
         assert f"## {section['title']}" in page
     tables = re.findall(r"(?:^\|.*\n)+", page, flags=re.MULTILINE)
-    assert len(tables) == len(SECTIONS) + 2  # and the machine, and what others published
+    assert len(tables) == len(SECTIONS) + 3  # and goals, the machine, and what others published
     assert all(len({line.count("|") for line in table.splitlines()}) == 1 for table in tables)
     assert checked(tmp_path, "benchmarks").recipe["rounds"] == 1
 

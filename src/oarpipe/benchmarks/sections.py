@@ -1,6 +1,5 @@
 """The walks that are compared: the paper's Table 8, the oracle, extraction and generation in all modes."""
 
-from dataclasses import replace
 from typing import Any
 
 from oarpipe.benchmarks.costs import masked_cost, uncached_cost
@@ -40,10 +39,9 @@ def table8(config: BenchmarkConfig, machine: Machine) -> Found:
     size = walker.size
     every, one = asked(size, GREEDY), asked(size, RASTER)
     weights = 4 * (size.block_parameters + size.width * size.codebook)
-    cached = {name: walker.generation(name, p, 1) for name, p in (("raster", RASTER), ("greedy", GREEDY))}
     tasks = [
         Task("raster without cache", walker.by(ReferenceDecoder, RASTER, 1), 1, uncached_cost(size, one)),
-        _named("raster, cached", cached["raster"]),
+        walker.generation("raster, cached", RASTER, 1),
         Task("greedy, naive", walker.by(ReferenceDecoder, GREEDY, 1), 1, uncached_cost(size, every)),
         Task(
             "greedy, parallel",
@@ -52,7 +50,7 @@ def table8(config: BenchmarkConfig, machine: Machine) -> Found:
             masked_cost(size, every),
             weights * len(every),
         ),
-        _named("greedy, parallel and cached", cached["greedy"]),
+        walker.generation("greedy, parallel and cached", GREEDY, 1),
     ]
     return {"model": told(config.small), **in_turn(tasks, machine, _patience(config))}
 
@@ -178,7 +176,3 @@ def _is_short(config: BenchmarkConfig, steps: int) -> bool:
 
 def _patience(config: BenchmarkConfig) -> Patience:
     return Patience(config.rounds, config.patience)
-
-
-def _named(name: str, task: Task) -> Task:
-    return replace(task, name=name)

@@ -126,14 +126,17 @@ class Walker:
         policy: PolicyConfig,
         guidance: GuidanceConfig | None = None,
     ) -> Task:
-        branches = 2 if guidance is not None and guidance.scale != 1.0 else 1
-        reading = walk_traffic(self.size, filled(self.size, policy), samples=batch, precision=self.precision)
+        read = partial(walk_traffic, self.size, filled(self.size, policy), precision=self.precision)
+        reading = read(samples=batch)
+        if guidance is not None and guidance.scale != 1.0:
+            asks_alike = isinstance(policy, FollowConfig) or guidance.places == "guided"
+            reading = read(samples=2 * batch) if asks_alike else 2 * reading
         return Task(
             name,
             partial(_whole, run),
             batch,
             flop=batch * walk_cost(self.size, policy, guidance, head=HEAD),
-            bytes=branches * reading,
+            bytes=reading,
             precision=self.precision,
         )
 
