@@ -56,8 +56,9 @@ def kind_of(operation: str) -> str:
 
 
 def _shares(run: Callable[[], object], machine: Machine) -> dict[str, float]:
-    """Shares of the device's time, largest first; the second run is looked at."""
-    run()
+    """Shares of the device's time, largest first, once it is warm."""
+    for _ in range(machine.warm_ups(0.0)):
+        run()
     activities = [ProfilerActivity.CPU]
     on_gpu = machine.device.type == "cuda"
     if on_gpu:

@@ -83,7 +83,9 @@ class BenchmarkConfig(Strict):
     batches: list[Annotated[int, Field(ge=1)]] = Field(
         [1, 8], min_length=1, description="images generated together; the last is also training's batch"
     )
-    every: int = Field(16, ge=1, description="one step in so many is timed, where a walk is sampled; 1: all of them")
+    every: int = Field(
+        16, ge=1, description="one step in so many is timed, where a walk is sampled; 1: all of them"
+    )
     resolution: int = Field(256, ge=16, multiple_of=16, description="side of the images, in pixels")
     rounds: int = Field(3, ge=1, description="times that everything is measured, in turn")
     patience: float = Field(
