@@ -83,7 +83,13 @@ HELP = {
 }
 
 # What stands for an argument in the help, where its type does not tell.
-METAVARS = {"arm": "FILE", "grid": "HxW", "weights": "FILE", "export_model.out": "FILE"}
+METAVARS = {
+    "arm": "FILE",
+    "grid": "HxW",
+    "weights": "FILE",
+    "benchmark.out": "PATH",
+    "export_model.out": "FILE",
+}
 
 # The machine's refusals: not a bug, and nothing that was finished is lost.
 MENDABLE = {
