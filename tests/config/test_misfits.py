@@ -135,3 +135,59 @@ def test_published_codes_have_a_test_split_only_if_some_are_held_out(test_every:
         assert f"{place}.split: tokens.digits are published codes, of which none are held out" in str(
             told.value
         )
+
+
+def with_orders(entry: dict[str, Any], **changes: dict[str, Any]) -> Book:
+    """The tiny book with one more extraction, `other`."""
+    raw = yaml.safe_load(TINY.read_text())
+    raw["orders"]["other"] = {"like": "greedy", **entry}
+    for table, entries in changes.items():
+        raw[table] = {**raw[table], **entries}
+    return validate(raw, "tiny")
+
+
+def test_an_extraction_may_follow_the_class_means_of_another() -> None:
+    follow = {"select": "follow", "order": {"kind": "class_mean", "orders": "greedy"}}
+    book = with_orders({"policy": follow})
+    assert book.ingredients("orders", "other")["orders"] == [("orders", "greedy")]
+
+
+@pytest.mark.parametrize(
+    ("entry", "changes", "says"),
+    [
+        (
+            {"policy": {"select": "follow", "order": {"kind": "table", "orders": "elsewhere"}}},
+            {
+                "tokens": {"finer": {"dataset": "digits", "tokenizer": "small"}},
+                "models": {"any_finer": {"tokens": "finer", "train": {"steps": 1}}},
+                "orders": {"elsewhere": {"model": "any_finer", "tokens": "finer"}},
+            },
+            "orders.other: extracts from tokens.digits, but follows orders of tokens.finer",
+        ),
+        (
+            {"count": 7},
+            {"models": {"few": {"like": "greedy", "order": {"kind": "table", "orders": "other"}}}},
+            "models.few: trains on all images, but orders.other has only 7 orders",
+        ),
+        (
+            {"count": 7, "split": "test"},
+            {
+                "information": {
+                    "few": {
+                        "tokens": "digits",
+                        "count": 9,
+                        "orders": {"other": {"kind": "table", "orders": "other"}},
+                    }
+                }
+            },
+            "information.few: walks 9 images of the test split, but orders.other has the orders of "
+            "7 images of the test split",
+        ),
+    ],
+)
+def test_orders_of_other_images_do_not_serve(
+    entry: dict[str, Any], changes: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(ConfigError) as error:
+        with_orders(entry, **changes)
+    assert says in str(error.value)

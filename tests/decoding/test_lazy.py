@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from oarpipe.base.grid import Grid
-from oarpipe.config.orders import GreedyConfig, LazyConfig, PerStepConfig
+from oarpipe.config.orders import IN_GIVEN_ORDER, GreedyConfig, LazyConfig, OrdersConfig, PerStepConfig
 from oarpipe.decoding.emissions import Categorical
-from oarpipe.decoding.flops import asked, walk_cost
+from oarpipe.decoding.flops import asked, extraction_cost, walk_cost
 from oarpipe.decoding.lazy import Lazy
 from oarpipe.decoding.protocol import View
 from oarpipe.decoding.scores import max_prob
@@ -142,3 +142,15 @@ def test_fewer_places_cost_less(tiny_model: Callable[..., PositionTokens]) -> No
     costs = [walk_cost(size, lazy(share=share)) for share in (1.0, 0.5, 0.2, 0.0)]
     assert costs[0] == walk_cost(size, GreedyConfig(select="greedy"))
     assert costs == sorted(costs, reverse=True)
+
+
+@pytest.mark.parametrize(("views", "mirrored"), [(1, 0), (2, 1), (10, 4)])
+def test_a_mirrored_view_costs_a_walk_in_a_given_order(
+    tiny_model: Callable[..., PositionTokens], views: int, mirrored: int
+) -> None:
+    size = ModelSize.of(tiny_model(grid=GRID))
+    entry = OrdersConfig(model="m", tokens="t", policy=lazy())
+    assert extraction_cost(size, entry, views) == views * walk_cost(size, lazy())
+    cheaper = extraction_cost(size, entry.model_copy(update={"mirror": True}), views)
+    given = mirrored * walk_cost(size, IN_GIVEN_ORDER)
+    assert cheaper == (views - mirrored) * walk_cost(size, lazy()) + given

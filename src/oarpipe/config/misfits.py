@@ -47,6 +47,14 @@ def _model_misfits(book: "Book") -> Iterable[str]:
                 )
             if orders.split == "test":
                 yield f"models.{name}: trains on the train split, but orders.{table} has the test split's"
+            if orders.count is not None and table in _read_image_by_image(model.order):
+                yield f"models.{name}: trains on all images, but orders.{table} has only {orders.count} orders"
+
+
+def _read_image_by_image(order: Any) -> set[str]:
+    """The extractions whose order for each image a source gives, and not their mean."""
+    parts = [order.start, order.to] if order.kind == "anneal" else [order]
+    return {part.orders for part in parts if part.kind == "table"}
 
 
 def _raster_misfits(book: "Book") -> Iterable[str]:
@@ -121,6 +129,13 @@ def _data_misfits(book: "Book") -> Iterable[str]:
             yield (
                 f"orders.{name}: extracts from tokens.{entries.tokens}, its model reads tokens.{model.tokens}"
             )
+        for read in [name for field, _, name in entries.references() if field == "orders"]:
+            source: Any = book.entry("orders", read)
+            if source.tokens != entries.tokens:
+                yield (
+                    f"orders.{name}: extracts from tokens.{entries.tokens}, but follows orders of "
+                    f"tokens.{source.tokens}"
+                )
     for name, entries in book.tables["tokens"].items():
         if entries.dataset is None:
             continue
@@ -147,6 +162,11 @@ def _data_misfits(book: "Book") -> Iterable[str]:
                     f"information.{name}: walks the {entries.split} split, but orders.{source.orders} "
                     f"has the {orders.split} split's orders"
                 )
+            elif orders.count is not None and (orders.split, orders.count) != (entries.split, entries.count):
+                yield (
+                    f"information.{name}: walks {_images(entries)}, but orders.{source.orders} "
+                    f"has the orders of {_images(orders)}"
+                )
     for name, entries in book.tables["searches"].items():
         evaluation: Any
         for evaluation_name, evaluation in book.tables["evaluations"].items():
@@ -156,6 +176,11 @@ def _data_misfits(book: "Book") -> Iterable[str]:
                     f"searches.{name}: chooses on the {entries.split} split, on which "
                     f"evaluations.{evaluation_name} reports it; choose on another, or leave it out there"
                 )
+
+
+def _images(entry: Any) -> str:
+    """Which images an entry takes, in words."""
+    return f"{entry.count or 'all'} images of the {entry.split} split"
 
 
 def _published_misfits(book: "Book") -> Iterable[str]:
