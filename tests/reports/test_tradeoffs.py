@@ -95,4 +95,5 @@ def test_the_page_shows_it_where_something_is_cheaper(
     text = (tmp_path / "report.html").read_text()
     assert "What an order costs: any" in text
     assert "as a multiple of raster order" in text
+    assert "its first choice in 50.0 % of steps, among its best four in 80.0 %" in text
     assert "What an order costs" not in page

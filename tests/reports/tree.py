@@ -240,7 +240,7 @@ class _Grower:
         return ["orders.parquet"]
 
     def _order_heads(self, recipe: Recipe[Any], out: Path) -> list[str]:
-        write_json(out / "agreement.json", {"hit_1": 0.5, "tau": 0.4, "images": 143})
+        write_json(out / "agreement.json", {"hit_1": 0.5, "hit_4": 0.8, "tau": 0.4, "images": 143})
         return ["agreement.json"]
 
     def _samples(self, recipe: Recipe[Any], out: Path) -> list[str]:

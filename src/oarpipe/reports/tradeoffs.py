@@ -53,6 +53,7 @@ class Tradeoff:
     exact: str
     ways: Sequence[Way]
     chart: Markup
+    heads: Mapping[str, Mapping[str, float]]  # the order heads behind them, and their held-out agreement
 
 
 def tradeoffs(results: Results) -> list[Tradeoff]:
@@ -101,7 +102,14 @@ def _tradeoff(results: Results, exact: str, names: Sequence[str]) -> Tradeoff:
         y=f"{results.distance}, lower is better",
         alt=f"{results.distance} of the samples of {model} against their arithmetic; the numbers are below.",
     )
-    return Tradeoff(model, exact, ways, chart)
+    return Tradeoff(model, exact, ways, chart, _heads(results, names))
+
+
+def _heads(results: Results, names: Sequence[str]) -> dict[str, Mapping[str, float]]:
+    """The heads of the first seed that predict for these sample sets."""
+    wanted = [getattr(_config(results, name).policy, "head", None) for name in names]
+    found = {name: results.receipt("order_heads", name, results.seed) for name in wanted if name is not None}
+    return {name: read_json(one.folder / "agreement.json") for name, one in found.items() if one is not None}
 
 
 def _way(results: Results, name: str, exact: str, raster: str | None) -> Way:
