@@ -167,7 +167,7 @@ def test_an_extraction_may_follow_the_class_means_of_another() -> None:
         (
             {"count": 7},
             {"models": {"few": {"like": "greedy", "order": {"kind": "table", "orders": "other"}}}},
-            "models.few: trains on all images, but orders.other has only 7 orders",
+            "models.few: trains on all images, but orders.other has 7 orders",
         ),
         (
             {"count": 7, "split": "test"},

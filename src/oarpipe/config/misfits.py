@@ -48,7 +48,7 @@ def _model_misfits(book: "Book") -> Iterable[str]:
             if orders.split == "test":
                 yield f"models.{name}: trains on the train split, but orders.{table} has the test split's"
             if orders.count is not None and table in _read_image_by_image(model.order):
-                yield f"models.{name}: trains on all images, but orders.{table} has only {orders.count} orders"
+                yield f"models.{name}: trains on all images, but orders.{table} has {orders.count} orders"
 
 
 def _read_image_by_image(order: Any) -> set[str]:
