@@ -117,7 +117,7 @@ class LazyConfig(Strict):
     score: ScoreName = "max_prob"
     per_step: PerStepConfig = PerStepConfig()
     least: int = Field(2, ge=1, description="places asked about in every step")
-    share: float = Field(0.1, ge=0, le=1, description="share of the open places asked about besides")
+    share: float = Field(0.3, ge=0, le=1, description="share of the open places asked about besides")
     caution: float = Field(
         2.0, ge=0, description="how far a kept score may have moved: multiples of what is usual in this walk"
     )
