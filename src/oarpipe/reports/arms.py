@@ -189,7 +189,8 @@ def _way(policy: Mapping[str, Any]) -> str:
         case "lazy":
             return f"{GREEDY}, lazy ({policy['least']} + {policy['share']:.0%})"
         case "predicted":
-            return f"{GREEDY}, predicted ({policy['candidates']}, every {policy['every']})"
+            when = "static" if policy["every"] == "static" else f"every {policy['every']}"
+            return f"{GREEDY}, predicted ({policy['candidates']}, {when})"
         case _:
             return GREEDY
 
