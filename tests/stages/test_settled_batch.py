@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from oarpipe.base.files import checked, read_receipt
+from oarpipe.base.files import Stage, checked, read_receipt
 from oarpipe.base.shards import Shard
 from oarpipe.config.tables import validate_entry
 from oarpipe.data.order_table import OrderTable
@@ -45,6 +45,18 @@ def test_shards_and_resumptions_keep_what_the_first_settled(
     assert settled_by(tmp_path / "any") == ["4"]
     merge_orders(AUTO, **line, out=tmp_path / "any")
     assert checked(tmp_path / "any", "orders").settled == {"batch": 4}
+
+
+def test_of_two_that_settle_at_once_the_first_to_write_wins(tmp_path: Path) -> None:
+    first, second = Stage(AUTO, tmp_path), Stage(AUTO, tmp_path)
+
+    def overtaken() -> int:
+        assert second.settle("batch", lambda: 8) == 8
+        return 4
+
+    assert first.settle("batch", overtaken) == 8
+    assert settled_by(tmp_path) == ["8"]
+    assert not list(tmp_path.rglob("*.partial"))
 
 
 def test_what_the_machine_settled_is_no_part_of_what_was_asked(

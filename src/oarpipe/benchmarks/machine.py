@@ -46,7 +46,7 @@ class Machine:
         """How often work that took so long is repeated before it counts: a GPU first records and compiles."""
         return 2 if self.device.type == "cuda" else int(seconds < _WARM)
 
-    def gemm(self, precision: Precision, tries: int = 3) -> float:
+    def gemm(self, precision: Precision, tries: int = 2) -> float:
         """FLOP/s of a square product, the best of a few."""
         side = _GEMM[self.device.type]
         return _product(self, side, side, precision, tries)

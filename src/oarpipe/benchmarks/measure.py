@@ -36,26 +36,30 @@ class Patience:
 
 
 def in_turn(tasks: Sequence[Task], machine: Machine, patience: Patience) -> dict[str, Any]:
-    """A section: every task's median over the rounds, taken A B A B …, and the rates of the same minutes."""
-    precisions: list[Precision] = list(dict.fromkeys(task.precision for task in tasks))
-    rates: dict[Precision, list[float]] = {precision: [] for precision in precisions}
+    """A section: every task's median over the rounds, taken A B A B …, and the GEMM rates between them.
+
+    A row's own rate is the median of those measured right before its runs, since machines drift.
+    """
     times: list[list[float]] = [[] for _ in tasks]
+    rates: list[list[float]] = [[] for _ in tasks]
     for turn in range(patience.rounds):
-        for precision in precisions:
-            rates[precision].append(machine.gemm(precision))
-        for task, own in zip(tasks, times, strict=True):
+        for task, own, own_rates in zip(tasks, times, rates, strict=True):
+            if turn and own[0] >= patience.seconds:
+                continue
+            own_rates.append(machine.gemm(task.precision))
+            own.append(_seconds(task, machine))
             if turn == 0:
                 log.info("benchmark: %s, %d %s, %s", task.name, task.count, task.unit, task.precision)
-                own.append(_seconds(task, machine))
                 for _ in range(machine.warm_ups(own[0])):
                     own[0] = _seconds(task, machine)
-            elif own[0] < patience.seconds:
-                own.append(_seconds(task, machine))
-    gemm = {precision: median(found) for precision, found in rates.items()}
+    by_precision: dict[Precision, list[float]] = {}
+    for task, own_rates in zip(tasks, rates, strict=True):
+        by_precision.setdefault(task.precision, []).extend(own_rates)
     return {
-        "gemm_gflops": {precision: round(rate / 1e9, 1) for precision, rate in gemm.items()},
+        "gemm_gflops": {precision: round(median(r) / 1e9, 1) for precision, r in by_precision.items()},
         "rows": [
-            _row(task, own, gemm[task.precision], machine) for task, own in zip(tasks, times, strict=True)
+            _row(task, own, median(own_rates), machine)
+            for task, own, own_rates in zip(tasks, times, rates, strict=True)
         ],
     }
 
@@ -79,6 +83,7 @@ def _row(task: Task, times: list[float], gemm: float, machine: Machine) -> dict[
         "slowest": max(times),
         "runs": len(times),
         "per_second": task.count / seconds,
+        "gemm_gflops": round(gemm / 1e9, 2),
         "note": task.note,
     }
     if task.flop or task.bytes:

@@ -25,7 +25,7 @@ def _lines(facts: Found) -> Iterator[str]:
     yield ""
     yield (
         "The floor of a row is the larger of two: its arithmetic, in closed form, at the rate of a large "
-        "matrix product measured between the section's runs; and the bytes it must read (every step's "
+        "matrix product measured right before its runs; and the bytes it must read (every step's "
         "weights, and the keys and values before it) at the bandwidth measured. Where weights fit a "
         "processor's cache they are read faster than that, so that the time may fall below such a floor."
     )
