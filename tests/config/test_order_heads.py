@@ -18,7 +18,7 @@ PREDICTED = {"select": "predicted", "head": "h"}
 def with_head(head: dict[str, Any] | None = None, **changes: dict[str, Any]) -> Book:
     """The tiny book with a head `h`, and further entries."""
     raw = yaml.safe_load(TINY.read_text())
-    raw["order_heads"] = {"h": {**HEAD, **(head or {})}}
+    raw["order_heads"] = {**raw.get("order_heads", {}), "h": {**HEAD, **(head or {})}}
     for table, entries in changes.items():
         raw[table] = {**raw[table], **entries}
     return validate(raw, "tiny")
