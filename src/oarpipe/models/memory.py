@@ -47,7 +47,7 @@ def walk_bytes(
     """
     lent = 3 * (queries + 1) if size.asks and queries > 1 else 0
     cache = size.layers * size.width * (2 * (size.rows + 2) + lent)
-    block = (queries + 1) * (2 * size.hidden + 16 * size.width)
+    block = (queries + 1) * (2 * size.hidden + 20 * size.width)  # 16, and what the allocator holds back
     # Where all open places are asked about, few are left when the history is long.
     attention = size.heads * (min(queries * size.rows, size.positions**2 // 2) + 2 * size.rows)
     at_once = max(LOGITS_AT_ONCE[device], samples * size.codebook)
