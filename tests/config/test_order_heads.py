@@ -1,27 +1,29 @@
 """Order heads in a book: what they may learn, and whose walks they may predict."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from oarpipe.config.book import Book, validate
 from oarpipe.errors import ConfigError
+from tests.reports.tree import small_book
 
-TINY = Path(__file__).parents[1] / "workflow" / "tiny.yaml"
-HEAD = {"model": "any", "tokens": "digits", "orders": "greedy", "train": {"steps": 4}}
+HEAD = {"model": "any", "tokens": "t", "orders": "greedy", "train": {"steps": 4}}
 RANDOM = {"random": {"kind": "random"}}
 PREDICTED = {"select": "predicted", "head": "h"}
 
 
 def with_head(head: dict[str, Any] | None = None, **changes: dict[str, Any]) -> Book:
-    """The tiny book with a head `h`, and further entries."""
-    raw = yaml.safe_load(TINY.read_text())
-    raw["order_heads"] = {**raw.get("order_heads", {}), "h": {**HEAD, **(head or {})}}
+    """A small book with a head `h`, and further entries."""
+    raw: dict[str, Any] = {
+        table: {name: entry.model_dump() for name, entry in entries.items()}
+        for table, entries in small_book().tables.items()
+    }
+    raw["order_heads"] = {"h": {**HEAD, **(head or {})}}
+    raw["orders"]["test"] = {**raw["orders"]["greedy"], "split": "test"}
     for table, entries in changes.items():
-        raw[table] = {**raw[table], **entries}
-    return validate(raw, "tiny")
+        raw[table] |= entries
+    return validate({"name": "small", "seeds": [0], **raw})
 
 
 def test_a_predicted_arm_needs_its_head_and_the_head_its_orders() -> None:
@@ -29,10 +31,10 @@ def test_a_predicted_arm_needs_its_head_and_the_head_its_orders() -> None:
     assert book.ingredients("samples", "p")["head"] == [("order_heads", "h")]
     assert book.ingredients("order_heads", "h") == {
         "model": [("models", "any")],
-        "tokens": [("tokens", "digits")],
+        "tokens": [("tokens", "t")],
         "orders": [("orders", "greedy")],
     }
-    assert ("order_heads", "h") in book.ingredients("reports", "tiny")["order_heads"]
+    assert ("order_heads", "h") in book.ingredients("reports", "r")["order_heads"]
 
 
 @pytest.mark.parametrize(
@@ -45,19 +47,19 @@ def test_a_predicted_arm_needs_its_head_and_the_head_its_orders() -> None:
         ),
         (
             {},
-            {"orders": {"p": {"model": "greedy", "tokens": "digits", "policy": PREDICTED}}},
+            {"orders": {"p": {"model": "greedy", "tokens": "t", "policy": PREDICTED}}},
             "orders.p.policy.head: order_heads.h predicts models.any",
         ),
-        ({"orders": "greedy_test"}, {}, "learns, but orders.greedy_test has the test split's orders"),
+        ({"orders": "test"}, {}, "learns, but orders.test has the test split's orders"),
         (
             {"tokens": "others"},
-            {"tokens": {"others": {"dataset": "digits", "tokenizer": "small"}}},
-            "learns on tokens.others, but models.any reads tokens.digits",
+            {"tokens": {"others": {"dataset": "d", "tokenizer": "v"}}},
+            "learns on tokens.others, but models.any reads tokens.t",
         ),
         (
             {"model": "published"},
-            {"models": {"published": {"kind": "llamagen", "tokens": "digits", "weights": "c2i_B_256.pt"}},
-             "information": {"main": {"models": ["any"], "tokens": "digits", "orders": RANDOM}}},
+            {"models": {"published": {"kind": "llamagen", "tokens": "t", "weights": "c2i_B_256.pt"}},
+             "information": {"i": {"models": ["any"], "tokens": "t", "orders": RANDOM}}},
             "models.published is LlamaGen's, which goes in raster order alone",
         ),
         ({"monitor": {"low": 2.0, "high": 1.0}}, {}, "low 2 must be below high 1"),
