@@ -20,7 +20,7 @@ class NextTokenDecoder:
         self.model = model
         self.passes = Passes(model, len(labels), model.grid.positions)
         self.pending: Tensor | None = model.start(labels)
-        self.turns = model.start_rotation(len(labels))
+        self.places = torch.zeros_like(labels[:, None])  # 0: the class token's
         self.next = torch.zeros(len(labels), 1, dtype=torch.int64, device=labels.device)
 
     def propose(self, candidates: Int[Tensor, "B M"]) -> Categorical:
@@ -31,8 +31,7 @@ class NextTokenDecoder:
         if candidates.shape[1] != 1 or not (candidates.is_cuda or torch.equal(candidates, self.next)):
             raise BadInput(RASTER_ONLY)
         assert self.pending is not None, "a commit lies between two proposals"
-        turns = torch.view_as_complex(self.turns[:, :, 0])
-        answer = self.passes.run(self.pending, turns, 1, "causal")
+        answer = self.passes.run(self.pending, self.places, 1, "causal")
         self.passes.cache.end(1)
         self.pending = None
         return Categorical(self.passes.logits(answer))
@@ -41,7 +40,7 @@ class NextTokenDecoder:
         """Fills the position that was asked about."""
         assert self.pending is None, "commit follows propose"
         assert positions.is_cuda or torch.equal(positions, self.next), f"{positions} were not asked about"
-        self.pending, self.turns = self.model.content(tokens), self.model.rotation(positions)
+        self.pending, self.places = self.model.content(tokens), positions + 1
         self.next = self.next + 1
 
     def outlook(self) -> None:

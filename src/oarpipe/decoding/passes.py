@@ -5,7 +5,7 @@ from torch import Tensor
 
 from oarpipe.config.orders import Visibility
 from oarpipe.decoding.cache import cache_of
-from oarpipe.decoding.packed import PackedBlock, PackedModel
+from oarpipe.decoding.packed import Normed, PackedBlock, PackedModel
 from oarpipe.decoding.scratch import Scratch
 from oarpipe.models.positions import rotate
 from oarpipe.models.token_model import TokenModel
@@ -21,49 +21,52 @@ class Passes:
     def __init__(self, model: TokenModel, batch: int, rows: int) -> None:
         self.packed = PackedModel.of(model)
         self.heads, self.head_width = model.heads, model.width // model.heads
-        weights = self.packed.head
+        weights = self.packed.head.matrix
+        # q and k share the root of their width that their product is divided by.
+        self.turns = torch.view_as_complex(model.rotary) * self.head_width**-0.25
         self.cache = cache_of((len(self.packed.blocks), batch, self.heads, rows, self.head_width), weights)
         self.scratch = Scratch(weights)
 
     @torch.no_grad()
     def projected(self, x: Tensor) -> Tensor:
         """q, k and v of the first layer, not turned: x [R, D] -> [R, 3D]."""
-        return self.packed.normed(x) @ self.packed.blocks[0].qkv
+        return self.packed.blocks[0].qkv(x)
 
     @torch.no_grad()
     def run(
         self,
         x: Tensor,
-        turns: Tensor,
+        places: Tensor,
         pending: int,
         visibility: Visibility,
         *,
         first: tuple[Tensor, Tensor] | None = None,
         answered: int = 0,
     ) -> Tensor:
-        """Rows x [B, S, D], overwritten, turned by complex `turns` [B, S, F] -> rows from `answered` on.
+        """Rows x [B, S, D], overwritten, at `places` [B, S] -> rows from `answered` on.
 
-        `first` tells where `projected(x)` is known from: a table, and which of its rows [B, S].
+        A place is a position and one; 0 is the class token's. `first` tells where `projected(x)` is
+        known from: a table, and which of its rows [B, S].
         """
         batch, rows, width = x.shape
         blocks = self.packed.blocks
         kept = len(blocks) if visibility == "independent" else 1
         self.cache.begin(pending, rows - pending, visibility)
-        self._pending, self._turns = pending, turns
+        self._pending, self._turns = pending, self.turns[places]
         self._projections = self.scratch.take("projections", kept, batch * rows, 3 * width)
         heads = _Heads(
             self._projections.view(kept, batch, rows, 3, self.heads, -1),
             self.scratch.take("turned", 2, batch, self.heads, rows, self.head_width),
-            turns,
+            self._turns,
         )
         x = x.view(-1, width)
-        places = self._projections.unbind(0)
+        each = self._projections.unbind(0)
         for layer, block in enumerate(blocks):
-            qkv = places[layer % kept]
+            qkv = each[layer % kept]
             if layer == 0 and first is not None:
                 torch.index_select(first[0], 0, first[1].flatten(), out=qkv)
             else:
-                torch.mm(self._normed(x), block.qkv, out=qkv)
+                torch.mm(self._normed(x, block.qkv), block.qkv.matrix, out=qkv)
             skipped = answered if layer == len(blocks) - 1 else 0
             mixed = self.cache.attend(layer, *heads.of(layer % kept), skipped)
             joined = self.scratch.take("joined", batch, rows - skipped, self.heads, self.head_width)
@@ -77,7 +80,7 @@ class Passes:
     @torch.no_grad()
     def logits(self, x: Tensor) -> Tensor:
         """The head: [..., D] -> [..., V], float32 or wider."""
-        logits = self.packed.normed(x) @ self.packed.head
+        logits = self.packed.head(x)
         return logits if logits.dtype == torch.float64 else logits.float()
 
     @torch.no_grad()
@@ -93,13 +96,13 @@ class Passes:
         self.cache.append(keys, lent[:, :, 1])
 
     def _feed_forward(self, x: Tensor, block: PackedBlock) -> None:
-        up = self.scratch.take("up", len(x), block.up.shape[1])
-        torch.mm(self._normed(x), block.up, out=up)
+        up = self.scratch.take("up", len(x), block.up.matrix.shape[1])
+        torch.mm(self._normed(x, block.up), block.up.matrix, out=up)
         gate, factor = up.chunk(2, dim=1)
         x.addmm_(torch.nn.functional.silu(gate, inplace=True).mul_(factor), block.down)
 
-    def _normed(self, x: Tensor) -> Tensor:
-        return self.packed.normed(x, out=self.scratch.take("normed", *x.shape))
+    def _normed(self, x: Tensor, behind: Normed) -> Tensor:
+        return behind.norm(x, out=self.scratch.take("normed", *x.shape))
 
 
 class _Heads:

@@ -27,8 +27,7 @@ class PositionTokensDecoder:
         self.model, self.visibility = model, visibility
         self.passes = Passes(model, len(labels), 2 * model.grid.positions + 1)
         self.pending = model.start(labels)
-        self.places = torch.zeros_like(labels[:, None])  # rows of the rotary table: 0 is the class token's
-        self.turns = torch.view_as_complex(model.rotary)
+        self.places = torch.zeros_like(labels[:, None])  # 0: the class token's
         self.every_query = model.queries(torch.arange(model.grid.positions, device=labels.device)[None])[0]
         self.every_projection: Tensor | None = None
         self.candidates: Tensor | None = None
@@ -50,7 +49,7 @@ class PositionTokensDecoder:
             first = torch.cat([self.every_projection, self.passes.projected(own)]), rows
         answers = self.passes.run(
             x,
-            self.turns[torch.cat([self.places, candidates + 1], dim=1)],
+            torch.cat([self.places, candidates + 1], dim=1),
             pending,
             visibility,
             first=first,
