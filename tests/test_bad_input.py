@@ -34,7 +34,7 @@ from tests.stages.ingredients import (
 )
 from tests.training.toy import Killed, saving_at
 
-TINY = Path(__file__).parent / "workflow" / "tiny.yaml"
+TINY = Path(__file__).parent.parent / "config" / "tiny.yaml"
 TIME = re.compile(r"\d\d:\d\d:\d\d ")
 
 

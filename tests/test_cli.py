@@ -14,7 +14,7 @@ from oarpipe.cli import TABLE_OF, command, main, overview, parser
 from oarpipe.config.book import load_book
 from oarpipe.errors import BadInput, IncompleteData
 
-TINY = Path(__file__).parent / "workflow" / "tiny.yaml"
+TINY = Path(__file__).parent.parent / "config" / "tiny.yaml"
 
 
 @pytest.fixture

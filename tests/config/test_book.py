@@ -13,7 +13,7 @@ from oarpipe.config.book import Book, load_book, validate
 from oarpipe.config.recipe import read_recipe
 from oarpipe.errors import ConfigError
 
-TINY = Path(__file__).parents[1] / "workflow" / "tiny.yaml"
+TINY = Path(__file__).parents[2] / "config" / "tiny.yaml"
 
 
 @pytest.fixture
@@ -219,7 +219,7 @@ def test_a_report_needs_everything_that_its_numbers_came_from(raw: dict[str, Any
     needs = validate(raw).ingredients("reports", "tiny")
     assert set(needs) == {
         *("evaluation", "information", "datasets", "features", "tokenizers", "tokens", "models"),
-        *("orders", "samples", "searches"),
+        *("orders", "order_heads", "samples", "searches"),
     }
 
 
@@ -258,6 +258,6 @@ def test_a_book_of_200_recipes_is_validated_without_torch_or_numpy(
     file.write_text(yaml.safe_dump(raw))
     code = (
         "import sys; from oarpipe.config.book import load_book; book = load_book([sys.argv[1]]);"
-        "assert len(book.tables['samples']) == 203; assert not {'torch', 'numpy'} & set(sys.modules)"
+        "assert len(book.tables['samples']) == 204; assert not {'torch', 'numpy'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code, str(file)], check=True)

@@ -9,7 +9,7 @@ import yaml
 from oarpipe.config.book import Book, validate
 from oarpipe.errors import ConfigError
 
-TINY = Path(__file__).parents[1] / "workflow" / "tiny.yaml"
+TINY = Path(__file__).parents[2] / "config" / "tiny.yaml"
 RASTER = {"select": "follow", "order": {"kind": "rule", "name": "raster"}}
 
 

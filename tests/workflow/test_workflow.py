@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-TINY = ROOT / "tests" / "workflow" / "tiny.yaml"
+TINY = ROOT / "config" / "tiny.yaml"
 BIN = Path(sys.executable).parent
 
 STAND_IN = """#!{python} -S
@@ -83,7 +83,14 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Line]:
 
 EVERYTHING = {
     **{"index": 1, "train_features": 1, "train_tokenizer": 1, "tokenize": 1, "train": 1, "distill": 2},
-    **{"extract": 4, "merge_orders": 2, "generate": 3, "merge_samples": 3, "search": 2},
+    **{
+        "extract": 4,
+        "merge_orders": 2,
+        "train_order_head": 1,
+        "generate": 4,
+        "merge_samples": 4,
+        "search": 2,
+    },
     **{"features": 1, "evaluate": 1, "information": 1, "report": 1},
 }
 
@@ -125,14 +132,14 @@ def test_a_new_arm_is_one_entry(finished: Line, tmp_path: Path) -> None:
 
 def test_an_arm_whose_places_are_predicted_trains_a_head_first(finished: Line, tmp_path: Path) -> None:
     book = tmp_path / "predicted.yaml"
-    predicted = "{select: predicted, head: h}"
+    predicted = "{select: predicted, head: wide}"
     book.write_text(
         f"base: {TINY}\n"
-        "order_heads:\n  h: {model: any, tokens: digits, orders: greedy, train: {steps: 4}}\n"
-        f"samples:\n  any_predicted: {{like: any_random, policy: {predicted}}}\n"
+        "order_heads:\n  wide: {like: head, width: 256}\n"
+        f"samples:\n  wide_predicted: {{like: any_random, policy: {predicted}}}\n"
         f"orders:\n  predicted: {{like: greedy_test, policy: {predicted}}}\n"
         "information:\n  main: {orders: {predicted: {kind: table, orders: predicted}}}\n"
-        "searches:\n  best: {samples: [any_random, greedy_greedy, any_predicted]}\n"
+        "searches:\n  best: {samples: [any_random, greedy_greedy, wide_predicted]}\n"
     )
     assert finished.jobs(book=book) == {
         **{"train_order_head": 1, "extract": 2, "merge_orders": 1, "generate": 1, "merge_samples": 1},
@@ -207,7 +214,7 @@ def test_every_announced_command_is_one_that_oarpipe_understands(tmp_path: Path)
 def test_the_slurm_profile_is_found_from_the_root_of_a_clone(tmp_path: Path) -> None:
     assert (ROOT / "slurm" / "partitions.yaml").is_file()
     jobs = Line(tmp_path).jobs("--profile", "slurm")
-    assert (jobs["extract"], jobs["generate"]) == (64, 48)
+    assert (jobs["extract"], jobs["generate"]) == (64, 64)
 
 
 def test_spawned_jobs_read_the_same_book(tmp_path: Path) -> None:

@@ -20,11 +20,9 @@ rule report:
         "results/{book}/logs/report/{name}.log",
     benchmark:
         "results/{book}/benchmarks/report/{name}.tsv"
+    localrule: True
     conda:
         "../../envs/cpu.yaml"
-    resources:
-        mem_mb=8000,
-        runtime=60,
     params:
         out=subpath(output.receipt, parent=True),
         information=optional("information"),
