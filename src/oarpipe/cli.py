@@ -17,8 +17,10 @@ from pathlib import Path
 from typing import Any, Literal, NoReturn, Union, get_args, get_origin, get_type_hints
 
 from oarpipe import __version__
+from oarpipe.base.attempts import end_all
 from oarpipe.base.log import set_up_logging
 from oarpipe.base.shards import Shard
+from oarpipe.base.stopping import within
 from oarpipe.config.recipe import Recipe, read_recipe
 from oarpipe.errors import BadInput, OarpipeError, nearest
 from oarpipe.stages import VERBS
@@ -56,6 +58,7 @@ HELP = {
     "orders": "results folders of the extracted orders (made by `extract` and `merge_orders`)",
     "out": "folder to write the results into",
     "recipe": "recipe file: one entry of a book, as Snakemake or `oarpipe show --recipe` writes it",
+    "runtime": "minutes after which a batch job is ended: work that takes longer is left off in time, saved",
     "samples": "results folders of the sample sets (made by `generate` and `merge_samples`)",
     "searches": "results folders of the searches, one an arm (made by `search`)",
     "second": "results folder of the extraction to compare with it, or its orders.parquet",
@@ -134,7 +137,7 @@ def _run(words: list[str]) -> int:
     verb = words[0].replace("-", "_")
     function = command(verb)
     given = vars(parser(verb, function).parse_intermixed_args(words[1:]))
-    log_file = given.pop("log", None)
+    log_file, minutes = given.pop("log", None), given.pop("runtime", None)
     positional = _convert_recipe(verb, function, given)
     recipe = next((value for value in positional if isinstance(value, Recipe)), None)
     if recipe is not None:
@@ -143,9 +146,12 @@ def _run(words: list[str]) -> int:
     else:
         set_up_logging(verb if verb in TABLE_OF else "", log_file)
     try:
-        function(*positional, **given)
-    except OSError as error:
-        error.filename = error.filename or given.get("out")
+        with within(minutes):
+            function(*positional, **given)
+    except BaseException as error:
+        if isinstance(error, OSError):
+            error.filename = error.filename or given.get("out")
+        end_all(error)
         raise
     return 0
 
@@ -223,6 +229,7 @@ def parser(verb: str, function: Callable[..., None]) -> argparse.ArgumentParser:
             "For a results folder, the receipt.json in it does as well."
         )
         made.add_argument("--log", type=Path, metavar="FILE", help=HELP["log"])
+        made.add_argument("--runtime", type=float, metavar="MINUTES", help=HELP["runtime"])
     return made
 
 

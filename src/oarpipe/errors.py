@@ -32,6 +32,10 @@ class GateFailed(OarpipeError):
     """A measured quality is below what the recipe demands, so the next stage would be wasted."""
 
 
+class NoProgress(OarpipeError):
+    """Work was tried again and again, and got no further."""
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """The advice that ends an "unknown name" message: the nearest known one, or all of them."""
     names = sorted(known)

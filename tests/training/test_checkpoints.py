@@ -10,9 +10,10 @@ import pytest
 import torch
 from torch import nn
 
+from oarpipe.base.stopping import STOPPED, stop_requested
 from oarpipe.errors import IncompleteData
 from oarpipe.training import loop
-from oarpipe.training.checkpoints import STOPPED, Checkpoints, stop_requested
+from oarpipe.training.checkpoints import Checkpoints
 from oarpipe.training.loop import fit
 from tests.training.toy import lines, run, same, saving_at, weights
 

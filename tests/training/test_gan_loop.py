@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 import torch
 
+from oarpipe.base.stopping import STOPPED
 from oarpipe.config.tokenizers import VQGANConfig
 from oarpipe.errors import OarpipeError
 from oarpipe.tokenizers.perceptual import PerceptualDistance
 from oarpipe.tokenizers.vqgan import VQGAN
-from oarpipe.training.checkpoints import STOPPED, Checkpoints
+from oarpipe.training.checkpoints import Checkpoints
 from oarpipe.training.gan_loop import GanRun, fit_gan
 from oarpipe.training.image_batches import ImageBatches
 

@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from oarpipe.base.attempts import Attempt
 from oarpipe.base.log import log
 from oarpipe.base.shards import Shard
 from oarpipe.config.recipe import FORMATS, Recipe
@@ -205,23 +206,35 @@ class Stage:
         meaning = {"recipe": recipe.meaning(), "inputs": self.inputs, "also": dict(also or {})}
         self.fingerprint = hash_of(meaning)
         self.state = out / "state" / self.fingerprint[:16]
+        self._attempt: Attempt | None = None
         self.counts: dict[str, int] = {}  # what the work counted; run.json sums it over the shards
         self._clock = time.monotonic()
 
-    def is_done(self) -> bool:
+    def is_done(self, shard: Shard | None = None, *, unless: Callable[[], bool] = lambda: False) -> bool:
         """Whether this very work was finished before and is whole: then its receipt is re-issued.
 
-        Else the folder's receipt, being of other work that is about to be overwritten, is withdrawn.
+        Else this process is from now on the only one to write here, or to write this shard: it waits while
+        another does. The folder's receipt, being of other work that is about to be overwritten, is withdrawn.
+        `unless` says whether the work must be done in spite of a receipt.
         """
-        receipt = self._finished_before()
+        receipt = self._finished_before(unless)
+        if receipt is None:
+            self._attempt = Attempt(self.out, self.state, str(shard or ""))
+            self._attempt.begin()
+            receipt = self._finished_before(unless)  # by the one that was waited for
         if receipt is None:
             (self.out / RECEIPT).unlink(missing_ok=True)
             return False
         receipt.write(self.out / RECEIPT)
+        self._end_attempt()
         log.info("%s is already complete", self.out)
         return True
 
-    def _finished_before(self) -> Receipt | None:
+    def _end_attempt(self) -> None:
+        if self._attempt is not None:
+            self._attempt.finish()
+
+    def _finished_before(self, unless: Callable[[], bool]) -> Receipt | None:
         try:
             receipt = read_receipt(self.out / DONE, self.recipe.table)
         except (IncompleteData, FingerprintMismatch):
@@ -232,7 +245,7 @@ class Stage:
         if damage:
             log.warning("%s; making %s anew", damage, self.out)
             return None
-        return receipt
+        return None if unless() else receipt
 
     def settle(self, name: str, choose: Callable[[], Any]) -> Any:
         """What the recipe leaves to the machine: chosen by the first shard, kept by all that follow.
@@ -278,6 +291,7 @@ class Stage:
         receipt.write(self.out / DONE)
         receipt.write(self.out / RECEIPT)
         remove(self.out / "state")
+        self._end_attempt()
         return receipt
 
     def finish_shard(self, shard: Shard) -> None:
@@ -285,6 +299,7 @@ class Stage:
         if self.state.is_dir():  # there is none where the whole was finished before
             self._write_run(self.state / f"{shard}.{RUN}")
         write_json(shard_receipt(self.out, shard), {"fingerprint": self.fingerprint, "shard": str(shard)})
+        self._end_attempt()
 
     def _write_run(self, file: Path) -> None:
         """How long it took and on what: beside the receipt, never in it."""

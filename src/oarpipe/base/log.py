@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sized
@@ -38,20 +39,33 @@ def progress(
     items: Iterable[T], what: str, *, total: int | None = None, done: int = 0, unit: str = "it"
 ) -> Iterator[T]:
     """Iterates with a progress bar; in a log or a pipe the bar becomes a line every quarter minute."""
-    if sys.stderr.isatty() and not _writes_a_file():
-        yield from tqdm(
-            items, desc=what, total=total, initial=done, unit=unit, dynamic_ncols=True, file=sys.stderr
-        )
-        return
     if total is None and isinstance(items, Sized):
         total = len(items) + done
+    if sys.stderr.isatty() and not _writes_a_file():
+        items = tqdm(
+            items, desc=what, total=total, initial=done, unit=unit, dynamic_ncols=True, file=sys.stderr
+        )
+        lines_every = math.inf
+    else:
+        lines_every = SECONDS_BETWEEN_LINES
     begin = last = time.monotonic()
+    _latest.update(what=what, unit=unit, done=done, total=total, seconds_each=None)
     for count, item in enumerate(items, start=1):
         yield item
         now = time.monotonic()
-        if now - last >= SECONDS_BETWEEN_LINES:
+        seconds_each = (now - begin) / count
+        _latest.update(what=what, unit=unit, done=done + count, total=total, seconds_each=seconds_each)
+        if now - last >= lines_every:
             last = now
-            log.info("%s", progress_line(what, unit, done + count, total, (now - begin) / count))
+            log.info("%s", progress_line(what, unit, done + count, total, seconds_each))
+
+
+_latest: dict[str, Any] = {}
+
+
+def latest_progress() -> dict[str, Any] | None:
+    """What the loop that went on last has told: `what`, `unit`, `done`, `total`, `seconds_each`."""
+    return dict(_latest) if _latest else None
 
 
 def progress_line(what: str, unit: str, count: int, total: int | None, seconds_each: float) -> str:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from oarpipe.base.files import Stage, checked, read_json, sha256, write_json
 from oarpipe.base.log import progress
+from oarpipe.base.stopping import until_stopped
 from oarpipe.config.outputs import EvaluationConfig
 from oarpipe.config.recipe import Recipe
 from oarpipe.errors import BadInput
@@ -45,7 +46,7 @@ def _evaluate(stage: Stage, folder: Path, published: dict[str, str] | None) -> d
     bootstrap = FrechetBootstrap(reference.statistics, replicates=entry.bootstrap, seed=stage.recipe.seed)
     distance = metric_name("fd", network["name"], network["kind"])
     sets = {}
-    for file, facts in progress(described, "evaluate", unit="set"):
+    for file, facts in until_stopped(progress(described, "evaluate", unit="set")):
         name = set_name(facts)
         done = stage.state / "sets" / f"{name}.json"
         if not done.is_file():

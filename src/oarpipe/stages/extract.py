@@ -7,6 +7,7 @@ from oarpipe.base.agreement import check_tokens, checked_head
 from oarpipe.base.files import Receipt, Stage, checked
 from oarpipe.base.log import log, progress
 from oarpipe.base.shards import Shard
+from oarpipe.base.stopping import until_stopped
 from oarpipe.config.orders import OrdersConfig
 from oarpipe.config.recipe import Recipe
 from oarpipe.errors import BadInput
@@ -29,7 +30,7 @@ def extract(
     heads = checked_head(recipe.entry.policy, inputs["model"], head)
     stage = Stage(recipe, out, inputs={**inputs, "orders": written, "head": heads})
     shard = shard or Shard(1, 1)
-    if not stage.is_done():
+    if not stage.is_done(shard):
         _extract_parts(stage, inputs, written, heads, shard)
     stage.finish_shard(shard)
 
@@ -73,6 +74,6 @@ def _extract_parts(
     todo = [part for part in mine if not (stage.state / part_name(part.start, part.stop)).is_file()]
     if len(todo) < len(mine):
         log.info("%d of this shard's %d parts are there already", len(mine) - len(todo), len(mine))
-    for part in progress(todo, f"{recipe.table}/{recipe.name} {shard}", unit="part"):
+    for part in until_stopped(progress(todo, f"{recipe.table}/{recipe.name} {shard}", unit="part")):
         extractor.table(part).write(stage.state / part_name(part.start, part.stop))
     stage.counts |= extractor.exact_steps.facts()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from oarpipe.base.files import Receipt, Stage, checked, read_json, remove, sha256, write_json
 from oarpipe.base.log import log, progress
+from oarpipe.base.stopping import until_stopped
 from oarpipe.config.datasets import Split
 from oarpipe.config.outputs import EvaluationConfig
 from oarpipe.config.recipe import Recipe
@@ -60,7 +61,8 @@ def features(
         measuring.images("other", images, OTHER[recipe.entry.split], most=recipe.entry.floor)
     facts = [_facts_of_samples(arm) for arm in arms] + [_facts_of_best(best, arms) for best in bests]
     folders = [receipt.folder for receipt in [*arms, *bests]]
-    for one, folder in progress(list(zip(facts, folders, strict=True)), "features", unit="set"):
+    sets = progress(list(zip(facts, folders, strict=True)), "features", unit="set")
+    for one, folder in until_stopped(sets):
         measuring.samples(one, folder)
     measuring.sweep()
     write_json(out / "network.json", _facts_of_network(network))

@@ -8,6 +8,7 @@ from oarpipe.base.agreement import check_tokens_of, checked_head
 from oarpipe.base.files import Receipt, Stage, checked
 from oarpipe.base.log import progress
 from oarpipe.base.shards import Shard
+from oarpipe.base.stopping import until_stopped
 from oarpipe.config.recipe import Recipe
 from oarpipe.config.samples import SamplesConfig
 
@@ -34,7 +35,7 @@ def generate(
         recipe, out, inputs={"model": network, "tokenizer": images, "orders": tables, "head": heads}
     )
     shard = shard or Shard(1, 1)
-    if not stage.is_done():
+    if not stage.is_done(shard):
         guided = recipe.entry.guidance.scale != 1.0
         generator = load_generator(stage, recipe, network, images, tables, heads, guided=guided)
         fill_store(generator, stage, shard, f"{recipe.table}/{recipe.name} {shard}")
@@ -90,6 +91,6 @@ def fill_store(generator: "Generator", stage: Stage, shard: Shard, what: str) ->
     )
     missing = set(store.missing())
     todo = [i for i in shard.of(range(store.shards)) if i in missing]
-    for i in progress(todo, what, unit="shard"):
+    for i in until_stopped(progress(todo, what, unit="shard")):
         store.write_shard(i, **joined(list(generator.blocks(store.range_of(i)))))
     stage.counts |= generator.exact_steps.facts()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from oarpipe.base.files import Stage, checked
 from oarpipe.base.log import log, progress
+from oarpipe.base.stopping import until_stopped
 from oarpipe.config.recipe import Recipe
 from oarpipe.config.tokenizers import ImportedTokensConfig
 from oarpipe.errors import BadInput
@@ -98,7 +99,7 @@ def _fill(store: "TokenStore", listing: "Listing", test_every: int | None) -> No
         )
     )
     codes = progress(rows, "import", total=len(listing), done=len(listing) - waiting, unit="samples")
-    for i in missing:
+    for i in until_stopped(missing):
         whole = slice(store.range_of(i).start, store.range_of(i).stop)
         shard = np.stack([next(codes) for _ in store.range_of(i)])
         store.write_shard(i, shard, listing.labels[whole], listing.sample_ids[whole], splits[whole])

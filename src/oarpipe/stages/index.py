@@ -22,7 +22,7 @@ def index(recipe: Recipe[DatasetConfig], *, out: Path) -> None:
     `max_rejected` of them cannot be used; `rejected.parquet` then tells which and why.
     """
     stage = Stage(recipe, out)
-    if stage.is_done() and not _has_changed(recipe.entry, out):
+    if stage.is_done(unless=lambda: _has_changed(recipe.entry, out)):
         return
     from oarpipe.data.indexing import examine
     from oarpipe.data.sources import open_source

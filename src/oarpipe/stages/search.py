@@ -7,6 +7,7 @@ from oarpipe.base.agreement import check_tokens_of, checked_head
 from oarpipe.base.files import Receipt, Stage, checked, read_json, write_json
 from oarpipe.base.log import log, progress
 from oarpipe.base.shards import Shard
+from oarpipe.base.stopping import until_stopped
 from oarpipe.config.recipe import Recipe, read_recipe
 from oarpipe.config.samples import SamplesConfig, SearchConfig
 from oarpipe.stages.features import BATCH
@@ -123,7 +124,7 @@ def _measure_cells(
     batches = (source.load(rows[i : i + BATCH]) for i in range(0, len(rows), BATCH))
     reference = statistics(measure(extractor, batches).features)
     bootstrap = FrechetBootstrap(reference, replicates=entry.bootstrap, seed=stage.recipe.seed)
-    for file, cell in progress(missing.items(), what, unit="cell"):
+    for file, cell in until_stopped(progress(missing.items(), what, unit="cell")):
         drawn = generator.at(**cell).blocks(range(entry.count))
         found = measure(extractor, (block.images for block in drawn))
         replicates = bootstrap(found.features, f"{what}, {file.stem}")

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from oarpipe.base.files import Stage, checked
 from oarpipe.base.log import log, progress
+from oarpipe.base.stopping import until_stopped
 from oarpipe.config.recipe import Recipe
 from oarpipe.config.tokenizers import TokensConfig
 
@@ -66,7 +67,8 @@ def _fill(
     shard: list[np.ndarray] = []
     ids = np.array([row for rows in waiting for row in rows], np.int64)
     pictures = images.stream(ids, entry.views, ahead=2 * batch)
-    for rows in progress(waiting, "tokenize", unit="batches"):
+    told = progress(waiting, "tokenize", unit="batches")
+    for rows in until_stopped(told, begins=lambda rows: rows.start % store.shard == 0):
         pixels = np.stack([next(pictures) for _ in rows])  # [B A H W 3]
         views = [torch.from_numpy(np.ascontiguousarray(pixels[:, a])) for a in range(len(store.views))]
         codes = [tokenizer.encode(view.permute(0, 3, 1, 2)).cpu().numpy() for view in views]

@@ -49,7 +49,7 @@ def train_tokenizer(
     images = checked(dataset, "datasets")
     judges = {} if features is None else {"features": checked(features, "features")}
     stage = Stage(recipe, out, inputs={"dataset": images, **judges})
-    if (out / RECONSTRUCTION).is_file() and stage.is_done():
+    if stage.is_done(unless=lambda: not (out / RECONSTRUCTION).is_file()):
         return
     # Neither the gate nor the features touch the weights, so training has a fingerprint of its own.
     ungated = replace(recipe, entry=recipe.entry.model_copy(update={"gate": None}))

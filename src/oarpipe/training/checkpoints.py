@@ -5,13 +5,9 @@ and started again ends bit-identical to one that was not.
 """
 
 import re
-import signal
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
-from types import FrameType
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -21,8 +17,6 @@ from torch import Tensor, nn
 from oarpipe.base.files import write_atomically
 from oarpipe.base.log import log
 from oarpipe.errors import IncompleteData
-
-STOPPED = 75  # exit status of a run that saved its state and wants to be started again (EX_TEMPFAIL)
 
 
 class Checkpoints:
@@ -81,29 +75,6 @@ class Checkpoints:
         pattern = re.compile(r"step-(\d+)\.safetensors")
         files = self.folder.glob("step-*.safetensors") if self.folder.is_dir() else []
         return sorted((int(m[1]), f) for f in files if (m := pattern.fullmatch(f.name)))
-
-
-@dataclass
-class Stop:
-    """Whether the run was asked to stop."""
-
-    requested: bool = False
-
-
-@contextmanager
-def stop_requested() -> Iterator[Stop]:
-    """Turns SIGTERM into a flag that the loop reads between steps, to save and exit with status 75."""
-    stop = Stop()
-
-    def on_signal(number: int, frame: FrameType | None) -> None:
-        stop.requested = True
-        log.info("asked to stop (signal %d): saving after this step", number)
-
-    previous = signal.signal(signal.SIGTERM, on_signal)
-    try:
-        yield stop
-    finally:
-        signal.signal(signal.SIGTERM, previous)
 
 
 def _optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:

@@ -15,6 +15,7 @@ from oarpipe.base.augment import affine, mirrored
 from oarpipe.base.devices import autocast
 from oarpipe.base.log import MetricsLog, progress
 from oarpipe.base.noise import Stream, integer
+from oarpipe.base.stopping import stop_requested
 from oarpipe.config.tokenizers import VQGANConfig
 from oarpipe.config.training import TrainConfig
 from oarpipe.errors import OarpipeError
@@ -23,7 +24,7 @@ from oarpipe.tokenizers.discriminator import PatchDiscriminator
 from oarpipe.tokenizers.perceptual import PerceptualDistance
 from oarpipe.tokenizers.quantize import CodeCare
 from oarpipe.tokenizers.vqgan import VQGAN, from_uint8
-from oarpipe.training.checkpoints import STOPPED, Checkpoints, stop_requested
+from oarpipe.training.checkpoints import Checkpoints
 from oarpipe.training.gan_objective import critic_step_loss, generator_losses
 from oarpipe.training.image_batches import ImageBatches
 from oarpipe.training.optimizers import adamw, clip, set_rate
@@ -79,7 +80,7 @@ def fit_gan(run: GanRun) -> VQGAN:
             if (stop.requested or checkpoints.due()) and done < config.steps:
                 checkpoints.save(done, state.modules, state.optimizers)
                 if stop.requested:
-                    raise SystemExit(STOPPED)
+                    stop.leave()
     kept = state.average.module if state.average else model
     assert isinstance(kept, VQGAN)
     return kept.eval()

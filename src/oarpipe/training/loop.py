@@ -16,6 +16,7 @@ from oarpipe.base import noise
 from oarpipe.base.devices import autocast, gemm_rate, keep_freed_memory, sent
 from oarpipe.base.log import MetricsLog, progress
 from oarpipe.base.schedules import start_share
+from oarpipe.base.stopping import stop_requested
 from oarpipe.config.models import ModelConfig
 from oarpipe.config.orders import AnnealConfig
 from oarpipe.config.training import TrainConfig
@@ -25,7 +26,7 @@ from oarpipe.errors import OarpipeError
 from oarpipe.models.flops import ModelSize, training_flops
 from oarpipe.models.position_tokens import PositionTokens
 from oarpipe.orders.sources import OrderSource, Visits
-from oarpipe.training.checkpoints import STOPPED, Checkpoints, stop_requested
+from oarpipe.training.checkpoints import Checkpoints
 from oarpipe.training.objective import nll
 from oarpipe.training.optimizers import adamw, clip, set_rate, update_average
 
@@ -99,7 +100,7 @@ def fit(run: Run) -> PositionTokens:
                 _finite(loss, run.name, step)
                 checkpoints.save(done, modules, {"optimizer": optimizer})
                 if stop.requested:
-                    raise SystemExit(STOPPED)
+                    stop.leave()
     return (average or model).eval()
 
 

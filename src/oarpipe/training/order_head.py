@@ -16,6 +16,7 @@ from torch import Tensor
 from oarpipe.base import noise
 from oarpipe.base.devices import autocast
 from oarpipe.base.log import MetricsLog, progress
+from oarpipe.base.stopping import stop_requested
 from oarpipe.config.order_heads import OrderHeadConfig
 from oarpipe.config.orders import MonitorConfig
 from oarpipe.data.batches import TokenBatch, TokenBatches
@@ -26,7 +27,7 @@ from oarpipe.models.order_head import OrderHead, filled_before
 from oarpipe.models.position_tokens import PositionTokens
 from oarpipe.orders.algebra import apply
 from oarpipe.orders.sources import OrderSource, Visits
-from oarpipe.training.checkpoints import STOPPED, Checkpoints, stop_requested
+from oarpipe.training.checkpoints import Checkpoints
 from oarpipe.training.optimizers import adamw, clip, set_rate
 
 HITS = (1, 2, 4, 8)  # how many of the head's best the next place is looked for among
@@ -84,7 +85,7 @@ def fit_head(run: HeadRun) -> OrderHead:
             if (stop.requested or checkpoints.due()) and done < config.steps:
                 checkpoints.save(done, {"head": head}, {"optimizer": optimizer})
                 if stop.requested:
-                    raise SystemExit(STOPPED)
+                    stop.leave()
     return head.eval()
 
 
