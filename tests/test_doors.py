@@ -72,8 +72,9 @@ def test_a_rules_inputs_are_its_stages_keywords(verb: str) -> None:
 def test_a_rules_command_passes_every_input_and_no_other_flag(verb: str) -> None:
     shell = rules()[verb].partition("    shell:\n")[2]
     flags = set(re.findall(r"--(\w+) ", shell)) | set(re.findall(r"\{params\.(\w+)\}", shell))
-    assert flags - {"out", "log", "shard"} == inputs_of(verb)
+    assert flags - {"out", "log", "runtime", "shard"} == inputs_of(verb)
     assert ("shard" in flags) == ("shard" in inspect.signature(command(verb)).parameters)
+    assert ("--runtime {resources.runtime}" in shell) == ("localrule: True" not in rules()[verb])
 
 
 @pytest.mark.parametrize("verb", TABLE_OF)

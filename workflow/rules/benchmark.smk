@@ -20,4 +20,4 @@ rule benchmark:
     message:
         "Measuring how fast this machine is: {wildcards.name}"
     shell:
-        "oarpipe benchmark --recipe {input.recipe} --out {params.out} --log {log}"
+        "oarpipe benchmark --recipe {input.recipe} --out {params.out} --log {log} --runtime {resources.runtime}"

@@ -18,7 +18,7 @@ rule index:
     message:
         "Listing and splitting the images of {wildcards.name}"
     shell:
-        "oarpipe index --recipe {input.recipe} --out {params.out} --log {log}"
+        "oarpipe index --recipe {input.recipe} --out {params.out} --log {log} --runtime {resources.runtime}"
 
 
 rule train_features:
@@ -45,4 +45,4 @@ rule train_features:
         "Making ready the network {wildcards.name}, which measures distances"
     shell:
         "oarpipe train_features --recipe {input.recipe} {params.dataset}"
-        " --out {params.out} --log {log}"
+        " --out {params.out} --log {log} --runtime {resources.runtime}"

@@ -26,7 +26,7 @@ rule features:
         "Measuring the features of all sample sets for {wildcards.name}, seed {wildcards.seed}"
     shell:
         "oarpipe features --recipe {input.recipe} {params.samples} {params.searches}"
-        " --dataset {input.dataset} --features {input.features} --out {params.out} --log {log}"
+        " --dataset {input.dataset} --features {input.features} --out {params.out} --log {log} --runtime {resources.runtime}"
 
 
 rule evaluate:
@@ -53,7 +53,7 @@ rule evaluate:
         "Computing the metrics of {wildcards.name}, seed {wildcards.seed}"
     shell:
         "oarpipe evaluate --recipe {input.recipe} --measured {input.measured}"
-        " --out {params.out} --log {log}"
+        " --out {params.out} --log {log} --runtime {resources.runtime}"
 
 
 rule information:
@@ -83,4 +83,4 @@ rule information:
         "Measuring held-out likelihoods for {wildcards.name}, seed {wildcards.seed}"
     shell:
         "oarpipe information --recipe {input.recipe} --models {input.models}"
-        " --tokens {input.tokens} {params.orders} --out {params.out} --log {log}"
+        " --tokens {input.tokens} {params.orders} --out {params.out} --log {log} --runtime {resources.runtime}"

@@ -52,7 +52,7 @@ rule train:
         "Training the model {wildcards.name}, seed {wildcards.seed}"
     shell:
         "oarpipe train --recipe {input.recipe} --tokens {input.tokens}"
-        " {params.init} --out {params.out} --log {log}"
+        " {params.init} --out {params.out} --log {log} --runtime {resources.runtime}"
 
 
 rule distill:
@@ -83,4 +83,4 @@ rule distill:
         "Distilling extracted orders into the model {wildcards.name}, seed {wildcards.seed}"
     shell:
         "oarpipe distill --recipe {input.recipe} --tokens {input.tokens}"
-        " --init {input.init} --orders {input.orders} --out {params.out} --log {log}"
+        " --init {input.init} --orders {input.orders} --out {params.out} --log {log} --runtime {resources.runtime}"

@@ -28,7 +28,7 @@ rule extract:
         "Extracting the orders {wildcards.name}, seed {wildcards.seed}, share {wildcards.scatteritem}"
     shell:
         "oarpipe extract --recipe {input.recipe} --model {input.model} --tokens {input.tokens}"
-        " {params.orders} {params.head} --shard {wildcards.scatteritem} --out {params.out} --log {log}"
+        " {params.orders} {params.head} --shard {wildcards.scatteritem} --out {params.out} --log {log} --runtime {resources.runtime}"
 
 
 rule merge_orders:
@@ -61,7 +61,7 @@ rule merge_orders:
         "Merging and checking the orders {wildcards.name}, seed {wildcards.seed}"
     shell:
         "oarpipe merge_orders --recipe {input.recipe} --model {input.model}"
-        " --tokens {input.tokens} {params.orders} {params.head} --out {params.out} --log {log}"
+        " --tokens {input.tokens} {params.orders} {params.head} --out {params.out} --log {log} --runtime {resources.runtime}"
 
 
 rule train_order_head:
@@ -90,4 +90,4 @@ rule train_order_head:
         "Training the order head {wildcards.name}, seed {wildcards.seed}"
     shell:
         "oarpipe train_order_head --recipe {input.recipe} --model {input.model}"
-        " --tokens {input.tokens} --orders {input.orders} --out {params.out} --log {log}"
+        " --tokens {input.tokens} --orders {input.orders} --out {params.out} --log {log} --runtime {resources.runtime}"

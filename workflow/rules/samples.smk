@@ -26,7 +26,7 @@ rule generate:
         "Generating the samples {wildcards.name}, seed {wildcards.seed}, share {wildcards.scatteritem}"
     shell:
         "oarpipe generate --recipe {input.recipe} --model {input.model} --tokenizer {input.tokenizer}"
-        " {params.orders} {params.head} --shard {wildcards.scatteritem} --out {params.out} --log {log}"
+        " {params.orders} {params.head} --shard {wildcards.scatteritem} --out {params.out} --log {log} --runtime {resources.runtime}"
 
 
 rule merge_samples:
@@ -58,7 +58,7 @@ rule merge_samples:
         "Collecting and checking the samples {wildcards.name}, seed {wildcards.seed}"
     shell:
         "oarpipe merge_samples --recipe {input.recipe} --model {input.model}"
-        " --tokenizer {input.tokenizer} {params.orders} {params.head} --out {params.out} --log {log}"
+        " --tokenizer {input.tokenizer} {params.orders} {params.head} --out {params.out} --log {log} --runtime {resources.runtime}"
 
 
 rule search:
@@ -93,4 +93,4 @@ rule search:
     shell:
         "oarpipe search --recipe {input.recipe} --arm {input.arm} --dataset {input.dataset}"
         " --features {input.features} --model {input.model} --tokenizer {input.tokenizer}"
-        " {params.orders} {params.head} --out {params.out} --log {log}"
+        " {params.orders} {params.head} --out {params.out} --log {log} --runtime {resources.runtime}"

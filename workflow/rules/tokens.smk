@@ -49,7 +49,7 @@ rule train_tokenizer:
         "Training the tokenizer {wildcards.name}, seed {wildcards.seed}"
     shell:
         "oarpipe train_tokenizer --recipe {input.recipe} --dataset {input.dataset}"
-        " {params.features} --out {params.out} --log {log}"
+        " {params.features} --out {params.out} --log {log} --runtime {resources.runtime}"
 
 
 rule tokenize:
@@ -78,7 +78,7 @@ rule tokenize:
         "Turning images into tokens {wildcards.name}, seed {wildcards.seed}"
     shell:
         "oarpipe tokenize --recipe {input.recipe} --dataset {input.dataset}"
-        " --tokenizer {input.tokenizer} --out {params.out} --log {log}"
+        " --tokenizer {input.tokenizer} --out {params.out} --log {log} --runtime {resources.runtime}"
 
 
 rule import_tokens:
@@ -105,4 +105,4 @@ rule import_tokens:
         "Packing the published codes {wildcards.name}"
     shell:
         "oarpipe import_tokens --recipe {input.recipe} --tokenizer {input.tokenizer}"
-        " --out {params.out} --log {log}"
+        " --out {params.out} --log {log} --runtime {resources.runtime}"
