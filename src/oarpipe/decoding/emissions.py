@@ -7,7 +7,7 @@ from functools import cached_property
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from oarpipe.models.memory import LOGITS_AT_ONCE
+from oarpipe.models.memory import rows_at_once
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Answers:
 
     @property
     def _at_once(self) -> int:
-        return max(1, LOGITS_AT_ONCE[self.rows.device.type] // (self.codebook * len(self.rows)))
+        return max(1, rows_at_once(self.codebook, self.rows.device.type) // len(self.rows))
 
 
 def _rows(x: Tensor, columns: Tensor) -> Tensor:

@@ -10,6 +10,8 @@ from oarpipe.models.flops import ModelSize
 _KEPT = {"float32": (36, 12), "bfloat16": (26, 6)}
 # Logits a walk makes at once: what a core's second-level cache holds, and what a GPU can spare.
 LOGITS_AT_ONCE = {"cpu": 2**17, "cuda": 2**28}
+# But never of fewer rows: the head's weights are read for each product.
+ROWS_AT_ONCE = 256
 _LOGIT = 12  # logits, their log-softmax and its gradient
 _FLOAT = 4
 
@@ -27,6 +29,11 @@ def kept_bytes(size: ModelSize, precision: Precision) -> int:
     wide, hidden = _KEPT[precision]
     blocks = size.layers * size.rows * (wide * size.width + hidden * size.hidden)
     return blocks + size.positions * size.codebook * _LOGIT
+
+
+def rows_at_once(codebook: int, device: str) -> int:
+    """How many rows a walk makes logits of at once."""
+    return max(LOGITS_AT_ONCE[device] // codebook, ROWS_AT_ONCE)
 
 
 def walk_bytes(
@@ -50,7 +57,7 @@ def walk_bytes(
     block = (queries + 1) * (2 * size.hidden + 20 * size.width)  # 16, and what the allocator holds back
     # Where all open places are asked about, few are left when the history is long.
     attention = size.heads * (min(queries * size.rows, size.positions**2 // 2) + 2 * size.rows)
-    at_once = max(LOGITS_AT_ONCE[device], samples * size.codebook)
+    at_once = max(rows_at_once(size.codebook, device), samples) * size.codebook
     logits = 2 * min(samples * queries * size.codebook, at_once)
     walked = 2 * size.parameters(classes) + samples * branches * (cache + block + attention)
     return (_FLOAT if precision == "float32" else 2) * walked + _FLOAT * logits
