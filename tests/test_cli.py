@@ -138,10 +138,10 @@ def test_an_interrupt_leaves_no_trace(
 
 
 def test_a_full_disk_is_one_line_that_names_the_file(recipe: Path, tmp_path: Path) -> None:
-    """For real: a process that may not write more than a few bytes a file."""
+    """For real: a process that may not write more than 2 KiB a file."""
     code = (
         "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (64, 64))\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (2048, 2048))\n"
         "from oarpipe.cli import main; sys.exit(main())"
     )
     words = ["index", "--recipe", str(recipe), "--out", str(tmp_path / "out")]

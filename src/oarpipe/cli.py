@@ -58,6 +58,7 @@ HELP = {
     "orders": "results folders of the extracted orders (made by `extract` and `merge_orders`)",
     "out": "folder to write the results into",
     "recipe": "recipe file: one entry of a book, as Snakemake or `oarpipe show --recipe` writes it",
+    "results": "results folder of a book, such as results/digits",
     "runtime": "minutes after which a batch job is ended: work that takes longer is left off in time, saved",
     "samples": "results folders of the sample sets (made by `generate` and `merge_samples`)",
     "searches": "results folders of the searches, one an arm (made by `search`)",

@@ -254,3 +254,44 @@ def test_a_stage_that_gets_no_further_fails_at_once_and_says_how_to_go_on(
 def test_what_breaks_down_twice_at_the_same_point_is_not_tried_again_in_a_batch_job(out: Path) -> None:
     assert [run(out, "--broken")[0] for _ in range(3)] == [1, 2, 2]
     assert [run(out.with_name("hand"), "--broken", job=None)[0] for _ in range(3)] == [1, 1, 1]
+
+
+SNAKEFILE = """
+rule toy:
+    output: "out/receipt.json"
+    shell: "{python} -m tests.base.toy out --seconds 0.2"
+"""
+
+
+def test_rerun_incomplete_throws_no_finished_work_away(out: Path, undisturbed: str) -> None:
+    """Snakemake killed with its job, and then asked to make anew what is there."""
+    root = out.parent
+    (root / "Snakefile").write_text(SNAKEFILE.replace("{python}", sys.executable))
+    command = [
+        sys.executable,
+        "-m",
+        "snakemake",
+        "--cores",
+        "1",
+        "--nolock",
+        "--rerun-incomplete",
+        "--quiet",
+        "all",
+    ]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    first = subprocess.Popen(command, cwd=root, env=environment, start_new_session=True)
+    while len(parts(out)) < 3:
+        assert first.poll() is None
+        time.sleep(0.01)
+    os.killpg(first.pid, signal.SIGKILL)
+    first.wait()
+    kept = {file.name: file.read_text() for file in parts(out)}
+    subprocess.run(command, cwd=root, env=environment, check=True)
+    assert sha256(out / RECEIPT) == undisturbed
+    written = (out / "writers.txt").read_text().split()
+    assert written[: len(kept)] == [kept[name] for name in sorted(kept)]
+    assert written[-1] != written[0]
+    made = (out / "data.txt").stat().st_mtime_ns
+    subprocess.run([*command, "--forceall"], cwd=root, env=environment, check=True)
+    assert sha256(out / RECEIPT) == undisturbed
+    assert (out / "data.txt").stat().st_mtime_ns == made

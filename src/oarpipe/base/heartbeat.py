@@ -80,8 +80,12 @@ class Mark:
             handle = os.open(self.file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
         except FileExistsError:
             return False
-        with os.fdopen(handle, "w") as out:
-            out.write(self._text())
+        try:
+            with os.fdopen(handle, "w") as out:
+                out.write(self._text())
+        except OSError as error:  # a full disk, which leaves a claim that nobody makes
+            self.file.unlink(missing_ok=True)
+            raise OSError(error.errno, error.strerror, str(self.file)) from error
         return True
 
     def _bury(self, seen: "Seen") -> bool:
