@@ -1,5 +1,6 @@
 # make demo    the whole line on real handwritten digits; ends with the path of its report
-# make test    every test that needs no GPU
+# make test    every test that needs no GPU and no cluster
+# make cluster the line on a real Slurm, started on this machine for the while; needs root
 # make lint    style, types, spelling
 # make smoke   the line at a budget of minutes
 # make benchmarks  how fast this machine is, into docs/benchmarks.md
@@ -17,7 +18,7 @@ SNAKEMAKE = .venv/bin/snakemake --profile workflow/profiles/local
 # Rules call `oarpipe`, so the environment's commands come first.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: demo smoke test lint benchmarks
+.PHONY: demo smoke test cluster lint benchmarks
 
 demo: .venv/.installed
 	$(SNAKEMAKE) --configfile config/config.yaml
@@ -33,7 +34,10 @@ benchmarks: .venv/.installed
 
 # Each worker computes with one thread, so that the workers do not fight over the cores.
 test: .venv/.installed-test
-	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE pytest -n auto --dist loadfile
+	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE pytest -n auto --dist loadfile -m 'not slurm'
+
+cluster: .venv/.installed-test
+	OMP_WAIT_POLICY=PASSIVE pytest tests/cluster
 
 lint: .venv/.installed-test
 	ruff check

@@ -1,0 +1,54 @@
+"""The cluster of the tests, and what the line makes where nothing disturbs it."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cluster.line import Line
+from tests.cluster.slurm import Cluster, NotHere
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    """A running Slurm; where none can be had, the tests are told as not run, with the reason."""
+    folder = Path(tempfile.mkdtemp(prefix="oarpipe-slurm-", dir="/tmp"))  # short, and readable by daemons
+    started = Cluster(folder)
+    try:
+        try:
+            started.start()
+        except NotHere as reason:
+            pytest.skip(f"NO CLUSTER, NOT RUN: {reason}")
+        yield started
+    finally:
+        started.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Line:
+    """The tiny line, carried out by this profile without Slurm."""
+    line = Line(tmp_path_factory.mktemp("undisturbed"))
+    run = line.run("--executor", "local", "--cores", str(os.cpu_count()))
+    assert run.returncode == 0, run.stderr
+    return line
+
+
+@pytest.fixture
+def line(tmp_path: Path) -> Line:
+    """A clone of its own, in which nothing has run yet."""
+    return Line(tmp_path / "clone")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Says aloud that the cluster tests did not run, and why."""
+    reasons = {
+        report.longrepr[2]
+        for report in terminalreporter.getreports("skipped")
+        if isinstance(report.longrepr, tuple) and "NO CLUSTER" in report.longrepr[2]
+    }
+    for reason in sorted(reasons):
+        terminalreporter.write_line(reason.removeprefix("Skipped: "), red=True, bold=True)
