@@ -1,11 +1,11 @@
 """Measures the likelihood of held-out images under models, in given orders (paper Eqs. 3-5)."""
 
 from pathlib import Path
-from typing import Any
 
 from oarpipe.base.agreement import check_tokens
-from oarpipe.base.files import Stage, checked, write_json
+from oarpipe.base.files import Stage, checked, read_json, write_json
 from oarpipe.base.log import progress
+from oarpipe.base.stopping import until_stopped
 from oarpipe.config.outputs import InformationConfig
 from oarpipe.config.recipe import Recipe
 from oarpipe.errors import BadInput
@@ -19,7 +19,7 @@ def information(
     orders: list[Path] | None = None,
     out: Path,
 ) -> None:
-    """Writes the NLL a token of every model in every order, with each sample's own."""
+    """Writes the NLL a token of every model in every order, with each sample's own; resumes by models."""
     networks = [checked(path, "models") for path in models]
     codes = checked(tokens, "tokens")
     tables = [checked(path, "orders") for path in orders or []]
@@ -44,14 +44,17 @@ def information(
         name: build_source(order, held_out.grid, recipe.seed, written, stream=Stream.VISIT)
         for name, order in entry.orders.items()
     }
-    found: dict[str, Any] = {}
-    for network in progress(networks, f"information/{recipe.name}", unit="model"):
+    files = {network.name: stage.state / f"{network.name}.json" for network in networks}
+    todo = [network for network in networks if not files[network.name].is_file()]
+    for network in until_stopped(progress(todo, f"information/{recipe.name}", unit="model")):
         model = load_model(network.folder, pick_device())
         rows = {name: sample_nll(model, held_out, source, entry.batch) for name, source in sources.items()}
-        found[network.name] = {
+        told = {
             name: {"nll": float(row.mean()), "per_sample": [round(x, 6) for x in row.tolist()]}
             for name, row in rows.items()
         }
+        write_json(files[network.name], told)
+    found = {name: read_json(file) for name, file in files.items()}
     facts = {
         "split": entry.split,
         "count": len(held_out),
