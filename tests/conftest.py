@@ -31,6 +31,14 @@ def published_tensor(key: str, shape: tuple[int, ...]) -> torch.Tensor:
     return torch.tensor(drawn, dtype=torch.float32)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Without a GPU the summary names the tests that did not run for want of one."""
+    if not torch.cuda.is_available():
+        for item in items:
+            if item.get_closest_marker("gpu"):
+                item.add_marker(pytest.mark.skip(reason="needs a CUDA device"))
+
+
 @pytest.fixture
 def randar() -> PositionTokens:
     """The small RandAR of the golden file, with its weights."""
