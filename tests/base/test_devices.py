@@ -1,8 +1,5 @@
 """Memory: how much a job may take, by the system's word and its control groups', and that it is kept."""
 
-import platform
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -46,29 +43,6 @@ def test_groups_of_the_first_version_count_as_well(tmp_path: Path) -> None:
 
 def test_this_machine_tells_what_is_free() -> None:
     assert 2**20 < free_memory(CPU) < 2**50
-
-
-FAULTS = """
-import resource, sys, torch
-from oarpipe.base.devices import keep_freed_memory
-if sys.argv[1] == "kept":
-    keep_freed_memory()
-torch.ones(2**20)
-before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-for _ in range(20):
-    torch.ones(2**20)
-print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
-"""
-
-
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library")
-def test_memory_that_is_kept_is_not_asked_for_again() -> None:
-    given_back, kept = (
-        int(subprocess.run([sys.executable, "-c", FAULTS, how], capture_output=True, check=True).stdout)
-        for how in ("given back", "kept")
-    )
-    assert given_back > 15_000  # 20 times 4 MiB are 20,480 pages
-    assert kept < given_back / 4
 
 
 @pytest.mark.gpu

@@ -13,7 +13,7 @@ from tests.reports.tree import grow, small_book
 @pytest.fixture
 def results(tmp_path: Path) -> Results:
     given = grow(small_book(), tmp_path)
-    tables = {"evaluation": "evaluations"}
+    tables = {"evaluation": "evaluations", "benchmark": "benchmarks"}
     return Results(
         {
             tables.get(flag, flag): [checked(folder, tables.get(flag, flag)) for folder in folders]

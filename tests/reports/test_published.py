@@ -13,6 +13,7 @@ from oarpipe.reports.results import Results
 from tests.reports.conftest import write_report
 from tests.reports.tree import grow, small_book
 
+TABLES = {"evaluation": "evaluations", "benchmark": "benchmarks"}
 HERE = 2.29  # what is measured on seed 0; a further seed measures a tenth more
 
 
@@ -20,9 +21,7 @@ def results(root: Path, seeds: tuple[int, ...] = (0,)) -> Results:
     given = grow(small_book(seeds), root, distance=lambda arm, seed: HERE + seed / 10)
     return Results(
         {
-            {"evaluation": "evaluations"}.get(flag, flag): [
-                checked(path, {"evaluation": "evaluations"}.get(flag, flag)) for path in paths
-            ]
+            TABLES.get(flag, flag): [checked(path, TABLES.get(flag, flag)) for path in paths]
             for flag, paths in given.items()
         }
     )

@@ -12,7 +12,7 @@ from oarpipe.reports.results import Results
 from oarpipe.reports.tables import Cell, Column, MainTable, SearchTable, main_table, search_tables
 from tests.reports.tree import grow, small_book
 
-TABLES = {"evaluation": "evaluations"}
+TABLES = {"evaluation": "evaluations", "benchmark": "benchmarks"}
 
 
 def results(root: Path, seeds: tuple[int, ...] = (0,)) -> Results:
