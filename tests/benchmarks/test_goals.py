@@ -59,6 +59,17 @@ def test_the_oracles_goal_is_one_of_64_tokens() -> None:
     assert measured({"oracle": section(*rows, positions=36)}) == []
 
 
+def test_a_larger_codebook_costs_the_cached_walk_more_than_its_oracle() -> None:
+    """Of its rows the oracle makes logits of half, the walk of nearly all."""
+    rows = [row("cached", 16, 1.0), row("masked, without cache", 16, 2.5), row("oracle", 16, 39.0)]
+    limits = []
+    for codebook in (128, 1024):
+        small = CONFIG.small.model_copy(update={"codebook": codebook})
+        config = CONFIG.model_copy(update={"small": small})
+        limits.append(goals(config, {"oracle": section(*rows, positions=64)}, "cpu")[0].limit)
+    assert 38 < limits[1] < limits[0] < 40
+
+
 def test_other_sizes_have_no_goals() -> None:
     small = SubjectConfig(layers=1, heads=1, width=8, side=4)
     config = BenchmarkConfig(model=small, large=small)

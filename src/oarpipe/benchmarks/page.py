@@ -80,7 +80,7 @@ def _goals(goals: Sequence[Found]) -> Iterator[str]:
     yield from ("", "## Goals", "")
     yield from _table("goal", "wanted", "measured", "")
     for goal in goals:
-        limit = f" (arithmetic's own limit: {goal['limit']:g})" if goal["limit"] else ""
+        limit = f" (arithmetic's own limit: {goal['limit']:.3g})" if goal["limit"] else ""
         yield _cells(
             goal["text"] + limit,
             f"{'at most' if goal['at_most'] else 'at least'} {goal['wanted']:g}",

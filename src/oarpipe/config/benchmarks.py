@@ -69,7 +69,7 @@ class BenchmarkConfig(Strict):
         description="what is measured, besides the machine itself",
     )
     small: SubjectConfig = Field(
-        SubjectConfig(layers=4, heads=4, width=128, side=8),
+        SubjectConfig(layers=4, heads=4, width=128, side=8, codebook=128),
         description="model of table8, oracle and memory, which the slowest decoders must get through",
     )
     model: SubjectConfig = Field(
