@@ -170,6 +170,18 @@ def test_an_extraction_may_follow_the_class_means_of_another() -> None:
             "models.few: trains on all images, but orders.other has 7 orders",
         ),
         (
+            {"count": 7},
+            {
+                "models": {
+                    "few": {
+                        "like": "greedy",
+                        "order": {"kind": "reversed", "of": {"kind": "table", "orders": "other"}},
+                    }
+                }
+            },
+            "models.few: trains on all images, but orders.other has 7 orders",
+        ),
+        (
             {"count": 7, "split": "test"},
             {
                 "information": {

@@ -8,7 +8,7 @@ from oarpipe.config.orders import NearConfig, PerStepConfig
 from oarpipe.decoding.emissions import Categorical
 from oarpipe.decoding.policies import Greedy, Near
 from oarpipe.decoding.protocol import View
-from oarpipe.decoding.scores import Truth, entropy, margin, max_prob
+from oarpipe.decoding.scores import Truth, doubt, entropy, margin, max_prob
 
 GRID = Grid(2, 3)
 
@@ -60,4 +60,5 @@ def test_the_scores_are_what_their_names_say() -> None:
     assert float(max_prob(logits, asked)) == pytest.approx(0.7)
     assert float(margin(logits, asked)) == pytest.approx(0.5)
     assert float(entropy(logits, asked)) == pytest.approx(float((p * p.log()).sum()))
+    assert float(doubt(logits, asked)) == pytest.approx(0.3)
     assert float(Truth(torch.tensor([[1, 0, 0, 0, 0, 0]]))(logits, asked)) == pytest.approx(0.2)

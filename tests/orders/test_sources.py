@@ -7,12 +7,27 @@ import pytest
 import torch
 
 from oarpipe.base.grid import Grid
-from oarpipe.config.orders import AnnealConfig, ClassMeanConfig, RandomConfig, RuleConfig, TableConfig
+from oarpipe.config.orders import (
+    AnnealConfig,
+    AnotherConfig,
+    ClassMeanConfig,
+    LocalityConfig,
+    MirroredConfig,
+    PermutationConfig,
+    RandomConfig,
+    ReversedConfig,
+    RuleConfig,
+    TableConfig,
+)
 from oarpipe.errors import BadInput, IncompleteData
 from oarpipe.orders.algebra import is_order
 from oarpipe.orders.sources import OrderSource, Visits, build_source
 
 GRID = Grid(3, 3)
+KINDS = [
+    *("random", "rule", "table", "class_mean", "another", "permutation", "locality"),
+    *("reversed", "mirrored", "anneal"),
+]
 
 
 @dataclass
@@ -38,12 +53,17 @@ def sources() -> dict[str, OrderSource]:
         RuleConfig(kind="rule", name="spiral"),
         TableConfig(kind="table", orders="greedy"),
         ClassMeanConfig(kind="class_mean", orders="greedy"),
+        AnotherConfig(kind="another", orders="greedy"),
+        PermutationConfig(kind="permutation"),
+        LocalityConfig(kind="locality", steps=4),
+        ReversedConfig(kind="reversed", of=TableConfig(kind="table", orders="greedy")),
+        MirroredConfig(kind="mirrored", of=TableConfig(kind="table", orders="greedy")),
         anneal,
     ]
     return {config.kind: build_source(config, GRID, 5, tables) for config in configs}
 
 
-@pytest.mark.parametrize("kind", ["random", "rule", "table", "class_mean", "anneal"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_source_gives_valid_orders_and_is_a_pure_function_of_the_visit(kind: str) -> None:
     source = sources()[kind]
     asked = visits([10, 12, 11, 13, 10], first=70, epoch=1.5)
@@ -69,6 +89,52 @@ def test_a_class_without_an_extracted_order_has_no_mean_order() -> None:
         sources()["class_mean"](visits([16]))
 
 
+def test_another_images_order_is_of_its_class_never_its_own_and_always_the_same() -> None:
+    written = Written()
+    written.sample_id = np.arange(40)
+    written.view = np.zeros(40, np.uint8)
+    written.label = np.arange(40, dtype=np.int32) // 10
+    written.order = np.stack([np.random.default_rng(i).permutation(9) for i in range(40)])
+    source = build_source(AnotherConfig(kind="another", orders="greedy"), GRID, 5, {"greedy": written})
+    ids = torch.arange(40)
+    asked = Visits(ids, torch.zeros_like(ids), ids // 10, ids)
+    donors = [[d for d in range(40) if (written.order[d] == order).all()] for order in source(asked).tolist()]
+    assert all(len(found) == 1 for found in donors)
+    whose = np.array([found[0] for found in donors])
+    assert (whose // 10 == np.arange(40) // 10).all()
+    assert (whose != np.arange(40)).all()
+    assert len(set(whose.tolist())) > 20  # drawn anew for each sample: 40 (1 - (8/9)^9) = 26 are expected
+    assert torch.equal(source(replace(asked, counters=ids + 1000, epoch=3.0)), source(asked))
+
+
+def test_another_image_is_missing_where_a_class_has_one_image() -> None:
+    written = Written()
+    written.label = np.array([0, 1, 1, 1], np.int32)
+    source = build_source(AnotherConfig(kind="another", orders="greedy"), GRID, 5, {"greedy": written})
+    alone = Visits(torch.tensor([10]), torch.tensor([0]), torch.tensor([0]), torch.tensor([0]))
+    with pytest.raises(BadInput, match=r"orders\.greedy: no other image of class 0"):
+        source(alone)
+
+
+@pytest.mark.parametrize(("per", "same_for"), [("sample", [0, 2]), ("class", [0, 1, 2])])
+def test_a_permutation_stays_with_its_sample_or_its_class(per: str, same_for: list[int]) -> None:
+    source = build_source(PermutationConfig.model_validate({"kind": "permutation", "per": per}), GRID, 5)
+    order = source(visits([10, 11, 10, 12], first=33))
+    same = [row for row in range(4) if torch.equal(order[row], order[0])]
+    assert same == same_for
+
+
+def test_a_reversed_order_ends_where_the_order_begins() -> None:
+    made = sources()
+    assert torch.equal(made["reversed"](visits([11])).flip(1), made["table"](visits([11])))
+
+
+def test_a_mirrored_order_goes_to_the_right_where_the_order_goes_to_the_left() -> None:
+    made = sources()
+    columns = made["mirrored"](visits([11])) % 3 + made["table"](visits([11])) % 3
+    assert (columns == 2).all()
+
+
 def test_random_orders_differ_between_visits_of_one_sample() -> None:
     order = sources()["random"](visits([10, 10]))
     assert not torch.equal(order[0], order[1])
@@ -89,7 +155,7 @@ def test_the_share_of_random_orders_falls_linearly_between_the_two_epochs(
 
 
 @pytest.mark.gpu
-@pytest.mark.parametrize("kind", ["random", "rule", "table", "class_mean", "anneal"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_orders_come_where_they_are_wanted_and_are_the_same_there(kind: str) -> None:
     source, asked = sources()[kind], visits([10, 12, 11], first=3, epoch=1.5)
     there = source(replace(asked, device=torch.device("cuda")))

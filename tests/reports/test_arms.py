@@ -59,6 +59,9 @@ def test_every_order_source_has_a_name() -> None:
         fixed={"order": {"kind": "rule", "name": "fixed_random"}},
         means={"order": {"kind": "class_mean", "orders": "greedy"}},
         near={"order": {"kind": "table", "orders": "near"}},
+        another={"order": {"kind": "another", "orders": "greedy"}},
+        own={"order": {"kind": "permutation"}},
+        backwards={"order": {"kind": "reversed", "of": {"kind": "table", "orders": "greedy"}}},
         floor={"order": {"kind": "anneal", "to": {"kind": "table", "orders": "greedy"}, "floor": 0.3}},
     )
     said = {n: read_tuning(n, tables["models"], tables["orders"]) for n in tables["models"]}
@@ -68,6 +71,9 @@ def test_every_order_source_has_a_name() -> None:
         "fixed": ("permutation", "no"),
         "means": ("class mean", "no"),
         "near": ("near λ=0.3", "no"),
+        "another": ("another image's greedy", "no"),
+        "own": ("one random a sample", "no"),
+        "backwards": ("greedy reversed", "no"),
         "floor": ("greedy", "yes, floor 0.3"),
     }
 

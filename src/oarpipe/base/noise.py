@@ -33,6 +33,9 @@ class Stream(IntEnum):
     VIEW = 12  # which view of an image a step sees
     CODEBOOK = 13  # encodings at which a tokenizer's codes start, and start again
     CROP = 14  # which part of a training image a visit sees
+    SAMPLE_ORDER = 15  # random orders that stay a sample's own
+    CLASS_ORDER = 16  # random orders that stay a class's own
+    ANOTHER = 17  # whose order a sample gets in place of its own
 
 
 def philox(counter: Int[Tensor, "*S 4"], key: tuple[int, int]) -> Int[Tensor, "*S 4"]:

@@ -52,9 +52,16 @@ def _model_misfits(book: "Book") -> Iterable[str]:
 
 
 def _read_image_by_image(order: Any) -> set[str]:
-    """The extractions whose order for each image a source gives, and not their mean."""
-    parts = [order.start, order.to] if order.kind == "anneal" else [order]
-    return {part.orders for part in parts if part.kind == "table"}
+    """The extractions of which a source gives each image its own order."""
+    match order.kind:
+        case "anneal":
+            return _read_image_by_image(order.start) | _read_image_by_image(order.to)
+        case "reversed" | "mirrored":
+            return _read_image_by_image(order.of)
+        case "table":
+            return {order.orders}
+        case _:
+            return set()
 
 
 def _raster_misfits(book: "Book") -> Iterable[str]:
@@ -129,8 +136,8 @@ def _data_misfits(book: "Book") -> Iterable[str]:
             yield (
                 f"orders.{name}: extracts from tokens.{entries.tokens}, its model reads tokens.{model.tokens}"
             )
-        for read in [name for field, _, name in entries.references() if field == "orders"]:
-            source: Any = book.entry("orders", read)
+        for followed in [name for field, _, name in entries.references() if field == "orders"]:
+            source: Any = book.entry("orders", followed)
             if source.tokens != entries.tokens:
                 yield (
                     f"orders.{name}: extracts from tokens.{entries.tokens}, but follows orders of "
@@ -155,16 +162,17 @@ def _data_misfits(book: "Book") -> Iterable[str]:
                     "held out; give them `test_every`, or ask for another split"
                 )
     for name, entries in book.tables["information"].items():
-        for source in (s for s in entries.orders.values() if s.kind == "table"):
-            orders: Any = book.entry("orders", source.orders)
+        read = {table for order in entries.orders.values() for table in _read_image_by_image(order)}
+        for table in sorted(read):
+            orders: Any = book.entry("orders", table)
             if orders.split not in ("all", entries.split):
                 yield (
-                    f"information.{name}: walks the {entries.split} split, but orders.{source.orders} "
+                    f"information.{name}: walks the {entries.split} split, but orders.{table} "
                     f"has the {orders.split} split's orders"
                 )
             elif orders.count is not None and (orders.split, orders.count) != (entries.split, entries.count):
                 yield (
-                    f"information.{name}: walks {_images(entries)}, but orders.{source.orders} "
+                    f"information.{name}: walks {_images(entries)}, but orders.{table} "
                     f"has the orders of {_images(orders)}"
                 )
     for name, entries in book.tables["searches"].items():

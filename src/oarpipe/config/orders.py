@@ -9,7 +9,16 @@ from oarpipe.config.datasets import Count, Split
 from oarpipe.config.training import Batch, Precision
 
 RuleName = Literal[
-    "raster", "column", "zigzag", "diagonal", "spiral", "stride2", "multiscale", "fixed_random"
+    "raster",
+    "column",
+    "zigzag",
+    "diagonal",
+    "spiral",
+    "stride2",
+    "multiscale",
+    "locality",
+    "halton",
+    "fixed_random",
 ]
 
 
@@ -26,6 +35,25 @@ class RandomConfig(Strict):
     kind: Literal["random"] = "random"
 
 
+class PermutationConfig(Strict):
+    """A uniform permutation for every sample, or for every class, that stays the same at every visit."""
+
+    kind: Literal["permutation"]
+    per: Literal["sample", "class"] = Field(
+        "sample", description="sample: as many random orders as an extraction has; class: one a class"
+    )
+
+
+class LocalityConfig(Strict):
+    """Near what is filled, and the places of a step far from one another (LPD's rule), for every sample."""
+
+    kind: Literal["locality"]
+    steps: int = Field(ge=1, description="forward passes in all, on the cosine: those of `per_step`")
+    apart: float = Field(
+        2.0, ge=0, description="cells that lie between places of a step, while there are such"
+    )
+
+
 class TableConfig(Strict):
     """The order written down for each sample by an extraction."""
 
@@ -40,8 +68,53 @@ class ClassMeanConfig(Strict):
     orders: Annotated[str, Ref("orders")] = Field(description="extraction to average")
 
 
+class AnotherConfig(Strict):
+    """The extracted order of another image of the class, for every sample the same one.
+
+    What it keeps of the extracted orders is all but whose they are.
+    """
+
+    kind: Literal["another"]
+    orders: Annotated[str, Ref("orders")] = Field(description="extraction to read")
+
+
+Plain = Annotated[
+    RuleConfig
+    | RandomConfig
+    | PermutationConfig
+    | LocalityConfig
+    | TableConfig
+    | ClassMeanConfig
+    | AnotherConfig,
+    Field(discriminator="kind"),
+]
+
+
+class ReversedConfig(Strict):
+    """Another source's orders backwards: the last place first."""
+
+    kind: Literal["reversed"]
+    of: Plain = Field(description="source to reverse")
+
+
+class MirroredConfig(Strict):
+    """Another source's orders with left and right exchanged."""
+
+    kind: Literal["mirrored"]
+    of: Plain = Field(description="source to mirror")
+
+
 FixedSource = Annotated[
-    RuleConfig | RandomConfig | TableConfig | ClassMeanConfig, Field(discriminator="kind")
+    RuleConfig
+    | RandomConfig
+    | PermutationConfig
+    | LocalityConfig
+    | TableConfig
+    | ClassMeanConfig
+    | AnotherConfig
+    | ReversedConfig
+    | MirroredConfig,
+    Field(discriminator="kind"),
 ]
 
 
@@ -57,7 +130,16 @@ class AnnealConfig(Strict):
 
 
 OrderConfig = Annotated[
-    RuleConfig | RandomConfig | TableConfig | ClassMeanConfig | AnnealConfig,
+    RuleConfig
+    | RandomConfig
+    | PermutationConfig
+    | LocalityConfig
+    | TableConfig
+    | ClassMeanConfig
+    | AnotherConfig
+    | ReversedConfig
+    | MirroredConfig
+    | AnnealConfig,
     Field(discriminator="kind"),
 ]
 
@@ -69,7 +151,7 @@ class PerStepConfig(Strict):
     steps: int | None = Field(None, ge=1, description="forward passes in all; needed by `cosine`")
 
 
-ScoreName = Literal["max_prob", "margin", "entropy", "truth"]
+ScoreName = Literal["max_prob", "margin", "entropy", "doubt", "truth"]
 
 
 Visibility = Literal["independent", "causal", "mutual"]
@@ -85,6 +167,15 @@ class FollowConfig(Strict):
         "independent",
         description="which queries of its step a query sees: none, the earlier ones (RandAR), or all",
     )
+
+    @model_validator(mode="after")
+    def _steps_agree(self) -> "FollowConfig":
+        if isinstance(self.order, LocalityConfig) and self.per_step.steps != self.order.steps:
+            raise ValueError(
+                f"a locality order of {self.order.steps} steps needs "
+                f"`per_step: {{kind: cosine, steps: {self.order.steps}}}`"
+            )
+        return self
 
 
 # One place a step of orders that are at hand: the source is not asked.

@@ -31,6 +31,11 @@ def entropy(logits: Float[Tensor, "B M V"], candidates: Int[Tensor, "B M"]) -> F
     return (log_prob.exp() * log_prob).sum(-1)
 
 
+def doubt(logits: Float[Tensor, "B M V"], candidates: Int[Tensor, "B M"]) -> Float[Tensor, "B M"]:
+    """One less the probability of the likeliest code: the least sure place first, a control."""
+    return 1 - max_prob(logits, candidates)
+
+
 class Truth:
     """Probability of the true code; it leaks the target, so its NLL is no likelihood."""
 
@@ -44,7 +49,7 @@ class Truth:
         return logits.log_softmax(-1).gather(2, truth[..., None])[..., 0].exp()
 
 
-SCORES: dict[str, Score] = {"max_prob": max_prob, "margin": margin, "entropy": entropy}
+SCORES: dict[str, Score] = {"max_prob": max_prob, "margin": margin, "entropy": entropy, "doubt": doubt}
 
 
 def all_scores(score: Score, emission: Emission, candidates: Int[Tensor, "B M"]) -> Float[Tensor, "B M"]:

@@ -1,6 +1,7 @@
 """Geometric orders: one sequence of positions for a grid, the same for every image."""
 
 from collections.abc import Callable
+from fractions import Fraction
 
 import torch
 from jaxtyping import Int
@@ -8,6 +9,7 @@ from torch import Tensor
 
 from oarpipe.base import noise
 from oarpipe.base.grid import Grid
+from oarpipe.orders.locality import locality_order
 
 
 def raster(grid: Grid) -> list[int]:
@@ -65,6 +67,33 @@ def multiscale(grid: Grid) -> list[int]:
     return sorted(raster(grid), key=lambda p: (level(p), p))
 
 
+def locality(grid: Grid) -> list[int]:
+    """From the centre, always the place with the largest sum of 1 / distance to the filled ones (LPD)."""
+    order: list[int] = locality_order(grid, [1] * grid.positions, apart=0.0).tolist()
+    return order
+
+
+def halton(grid: Grid) -> list[int]:
+    """The cells that the Halton sequence of bases 2 and 3 comes to, each when it first does."""
+    found: dict[int, None] = {}
+    index = 0
+    while len(found) < grid.positions:
+        index += 1
+        row, col = int(_radical(index, 2) * grid.height), int(_radical(index, 3) * grid.width)
+        found.setdefault(row * grid.width + col)
+    return list(found)
+
+
+def _radical(index: int, base: int) -> Fraction:
+    """The digits of `index`, mirrored at the point: van der Corput's sequence."""
+    value, unit = Fraction(0), Fraction(1)
+    while index:
+        index, digit = divmod(index, base)
+        unit /= base
+        value += digit * unit
+    return value
+
+
 RULES: dict[str, Callable[[Grid], list[int]]] = {
     "raster": raster,
     "column": column,
@@ -73,6 +102,8 @@ RULES: dict[str, Callable[[Grid], list[int]]] = {
     "spiral": spiral,
     "stride2": stride2,
     "multiscale": multiscale,
+    "locality": locality,
+    "halton": halton,
 }
 
 

@@ -6,7 +6,7 @@ source; no model knows (HOUSE W1).
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -16,17 +16,24 @@ from torch import Tensor
 from oarpipe.base import noise
 from oarpipe.base.devices import sent
 from oarpipe.base.grid import Grid
-from oarpipe.base.schedules import start_share
+from oarpipe.base.schedules import places_per_step, start_share
 from oarpipe.config.orders import (
     AnnealConfig,
+    AnotherConfig,
     ClassMeanConfig,
+    LocalityConfig,
+    MirroredConfig,
     OrderConfig,
+    PermutationConfig,
+    PerStepConfig,
     RandomConfig,
+    ReversedConfig,
     RuleConfig,
     TableConfig,
 )
 from oarpipe.errors import BadInput, IncompleteData
-from oarpipe.orders.algebra import mean_order
+from oarpipe.orders.algebra import mean_order, mirror
+from oarpipe.orders.locality import locality_order
 from oarpipe.orders.rules import rule_order
 
 
@@ -93,6 +100,20 @@ class Random:
         return noise.permutations(self.seed, self.stream, counters, 0, self.positions)
 
 
+class Permutation:
+    """A uniform permutation for every sample, or class, the same at every visit."""
+
+    def __init__(self, positions: int, seed: int, per: Literal["sample", "class"]) -> None:
+        self.positions, self.seed, self.per = positions, seed, per
+
+    def __call__(self, visits: Visits) -> Int[Tensor, "B N"]:
+        of_sample = self.per == "sample"
+        stream = noise.Stream.SAMPLE_ORDER if of_sample else noise.Stream.CLASS_ORDER
+        whose = sent(visits.samples if of_sample else visits.labels, visits.wanted_on)
+        views = sent(visits.views, visits.wanted_on) if of_sample else 0
+        return noise.permutations(self.seed, stream, whose, views, self.positions)
+
+
 class Table:
     """The order that an extraction wrote down for each sample and view."""
 
@@ -134,6 +155,54 @@ class ClassMean:
         return sent(torch.stack([self.orders[int(c)] for c in visits.labels]), visits.wanted_on)
 
 
+class Another:
+    """The order of another image of the class, drawn once for every sample and view."""
+
+    def __init__(self, name: str, written: WrittenOrders, seed: int) -> None:
+        self.name, self.seed = name, seed
+        samples, labels = torch.as_tensor(written.sample_id).long(), torch.as_tensor(written.label).long()
+        self._samples = int(samples.max()) + 1
+        self._keys, self._rows = (labels * self._samples + samples).sort(stable=True)
+        self._order = torch.as_tensor(written.order).long()
+
+    def __call__(self, visits: Visits) -> Int[Tensor, "B N"]:
+        samples, views, labels = (x.cpu().long() for x in (visits.samples, visits.views, visits.labels))
+        begin, end = self._span(labels, 0), self._span(labels, self._samples)
+        own = samples.clamp(max=self._samples)
+        own_begin, own_end = self._span(labels, own), self._span(labels, (own + 1).clamp(max=self._samples))
+        others = (end - begin) - (own_end - own_begin)
+        if (others < 1).any():
+            label = int(labels[int((others < 1).nonzero()[0])])
+            raise BadInput(f"orders.{self.name}: no other image of class {label} has an extracted order")
+        drawn = begin + noise.bits(self.seed, noise.Stream.ANOTHER, samples, views) % others
+        drawn += (own_end - own_begin) * (drawn >= own_begin)
+        return sent(self._order[self._rows[drawn]], visits.wanted_on)
+
+    def _span(self, labels: Int[Tensor, " B"], samples: Int[Tensor, " B"] | int) -> Int[Tensor, " B"]:
+        """Where the rows of a class begin whose samples are at least these."""
+        return torch.searchsorted(self._keys, labels * self._samples + samples)
+
+
+class Reversed:
+    """Another source's orders, the last place first."""
+
+    def __init__(self, of: OrderSource) -> None:
+        self.of = of
+
+    def __call__(self, visits: Visits) -> Int[Tensor, "B N"]:
+        return self.of(visits).flip(1)
+
+
+class Mirrored:
+    """Another source's orders, left and right exchanged."""
+
+    def __init__(self, of: OrderSource, grid: Grid) -> None:
+        self.of, self.grid = of, grid
+
+    def __call__(self, visits: Visits) -> Int[Tensor, "B N"]:
+        return mirror(self.of(visits), self.grid)
+
+
 class Anneal:
     """Each visit draws the `start` order with a probability that falls over the epochs (paper §4.4)."""
 
@@ -157,18 +226,33 @@ def build_source(
 ) -> OrderSource:
     """The source a recipe asks for; `tables` holds the order tables it names."""
     tables = tables or {}
+
+    def built(part: OrderConfig) -> OrderSource:
+        return build_source(part, grid, seed, tables, stream=stream)
+
     match config:
         case RuleConfig():
             return Rule(rule_order(config.name, grid, seed))
         case RandomConfig():
             return Random(grid.positions, seed, stream)
+        case PermutationConfig():
+            return Permutation(grid.positions, seed, config.per)
+        case LocalityConfig():
+            per_step = PerStepConfig(kind="cosine", steps=config.steps)
+            groups = places_per_step(per_step, grid.positions)
+            return Rule(locality_order(grid, groups, apart=config.apart))
         case TableConfig():
             return Table(config.orders, _written(tables, config.orders))
         case ClassMeanConfig():
             return ClassMean(config.orders, _written(tables, config.orders))
+        case AnotherConfig():
+            return Another(config.orders, _written(tables, config.orders), seed)
+        case ReversedConfig():
+            return Reversed(built(config.of))
+        case MirroredConfig():
+            return Mirrored(built(config.of), grid)
         case AnnealConfig():
-            start = build_source(config.start, grid, seed, tables, stream=stream)
-            return Anneal(config, start, build_source(config.to, grid, seed, tables, stream=stream), seed)
+            return Anneal(config, built(config.start), built(config.to), seed)
 
 
 def _written(tables: Mapping[str, WrittenOrders], name: str) -> WrittenOrders:

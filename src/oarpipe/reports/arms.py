@@ -165,6 +165,12 @@ def source_name(source: Mapping[str, Any], orders: Recipes) -> str:
         case "class_mean":
             name = policy_name(orders[source["orders"]]["policy"], orders)
             return CLASS_MEAN if name == GREEDY else f"{CLASS_MEAN} of {name}"
+        case "another":
+            return f"another image's {policy_name(orders[source['orders']]['policy'], orders)}"
+        case "permutation":
+            return f"one random a {source['per']}"
+        case "reversed" | "mirrored":
+            return f"{source_name(source['of'], orders)} {source['kind']}"
         case kind:
             return str(kind)
 
