@@ -8,7 +8,7 @@ from oarpipe.orders.rules import RULES, rule_order
 from oarpipe.reports.gallery import order_colours
 
 GRID = Grid(6, 6)
-CELL, GAP, TITLE = 24, 20, 22
+CELL, GAP, TITLE, COLUMNS = 24, 20, 22, 5
 STYLE = (
     "text{font:11px system-ui,sans-serif;text-anchor:middle}.title{font-size:13px;text-anchor:start;"
     "fill:#1f2328}@media(prefers-color-scheme:dark){.title{fill:#e6edf3}}"
@@ -19,14 +19,15 @@ def drawing() -> str:
     """The picture as SVG: each cell says at which step it is filled, yellow early and violet late."""
     side = GRID.width * CELL
     names = [*RULES, "fixed_random"]
-    rows = -(-len(names) // 4)
+    rows = -(-len(names) // COLUMNS)
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {4 * (side + GAP) - GAP} '
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {COLUMNS * (side + GAP) - GAP} '
         f'{rows * (side + TITLE + GAP) - GAP}" role="img" aria-label="The order rules on a 6x6 grid">',
         f"<style>{STYLE}</style>",
     ]
     for i, name in enumerate(names):
-        parts.append(f'<g transform="translate({i % 4 * (side + GAP)} {i // 4 * (side + TITLE + GAP)})">')
+        row, column = divmod(i, COLUMNS)
+        parts.append(f'<g transform="translate({column * (side + GAP)} {row * (side + TITLE + GAP)})">')
         parts.append(f'<text class="title" x="0" y="14">{name}</text>')
         parts += _cells(name)
         parts.append("</g>")
