@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from oarpipe.data.order_table import NO_CAPTION, OrderTable, merge_parts, part_name, part_ranges
+from oarpipe.data.order_table import NO_CAPTION, Orders, OrderTable, merge_parts, part_name, part_ranges
 from oarpipe.errors import FingerprintMismatch, IncompleteData
 
 POSITIONS = 9
@@ -50,6 +50,30 @@ def test_a_table_comes_back_as_written(tmp_path: Path) -> None:
     for name in ("sample_id", "view", "caption", "label", "order", "score", "mean_step_distance"):
         np.testing.assert_array_equal(getattr(read, name), getattr(written, name))
         assert getattr(read, name).dtype == getattr(written, name).dtype
+
+
+@pytest.mark.parametrize("most", [1, 7, 49, 50, 80])
+def test_some_rows_are_evenly_spread_over_the_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    written = table(0, 50)
+    written.write(tmp_path / "orders.parquet")
+    monkeypatch.setattr("oarpipe.data.order_table._ROW_GROUP", 16)  # of what is read at once
+    some = OrderTable.read(tmp_path / "orders.parquet", most=most)
+    kept = [i * 50 // most for i in range(most)] if most < 50 else range(50)
+    assert some.sample_id.tolist() == written.sample_id[kept].tolist()
+    np.testing.assert_array_equal(some.order, written.order[kept])
+
+
+def test_orders_alone_are_read_and_checked_without_scores(tmp_path: Path) -> None:
+    written = table(0, 50, views=2)
+    written.write(tmp_path / "orders.parquet")
+    read = Orders.read(tmp_path / "orders.parquet")
+    for name in ("sample_id", "view", "label", "order"):
+        np.testing.assert_array_equal(getattr(read, name), getattr(written, name))
+    (tmp_path / "orders.parquet").write_bytes((tmp_path / "orders.parquet").read_bytes()[:-20])
+    with pytest.raises(IncompleteData, match="truncated or damaged"):
+        Orders.read(tmp_path / "orders.parquet")
 
 
 def test_the_schema_is_the_published_one(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ merge checks them and makes one sorted table. Provenance lies in the file's meta
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from itertools import chain
 from pathlib import Path
 from typing import NoReturn
@@ -50,41 +50,30 @@ class OrderTable:
         write_atomically(file, lambda partial: _write(partial, [self]))
 
     @classmethod
-    def read(cls, file: Path) -> "OrderTable":
-        """A table, validated; `IncompleteData` names the file and the first row that is wrong."""
-        if not file.is_file():
-            raise IncompleteData(f"{file}: no such order table; run the extraction that makes it")
-        try:
-            table = _read(file)
-        except (OSError, pa.ArrowInvalid, ValueError, KeyError, TypeError) as error:
-            detail = " ".join(str(error).split())
-            raise IncompleteData(
-                f"{file}: truncated or damaged ({detail}); delete it and extract again"
-            ) from error
-        problem = table.problem()
-        if problem:
-            raise IncompleteData(f"{file}: {problem}; delete it and extract again")
-        return table
+    def read(cls, file: Path, most: int | None = None) -> "OrderTable":
+        """A table, or `most` of its rows, evenly spread; `IncompleteData` names the first wrong row."""
+        names = [f.name for f in fields(cls) if f.name != "provenance"]
+        columns, provenance = _validated(file, names, most)
+        return cls(**columns, provenance=provenance)
 
     def problem(self) -> str | None:
         """The first row that is no permutation or out of sequence, in words; None for a valid table."""
-        expected = np.arange(self.order.shape[1], dtype=np.uint16)
-        for start in range(0, len(self), _ROW_GROUP):
-            wrong = (np.sort(self.order[start : start + _ROW_GROUP], axis=1) != expected).any(axis=1)
-            if wrong.any():
-                row = start + int(wrong.argmax())
-                return (
-                    f"row {row} (sample {self.sample_id[row]}, view {self.view[row]}): "
-                    f"its order is no permutation of 0..{len(expected) - 1}"
-                )
-        same = self.sample_id[1:] == self.sample_id[:-1]
-        later = (self.sample_id[1:] > self.sample_id[:-1]) | (same & (self.view[1:] > self.view[:-1]))
-        if not later.all():
-            row = 1 + int((~later).argmax())
-            return (
-                f"row {row} (sample {self.sample_id[row]}, view {self.view[row]}): not sorted, or there twice"
-            )
-        return None
+        return _problem(self.sample_id, self.view, self.order)
+
+
+@dataclass(frozen=True)
+class Orders:
+    """The columns of an order table by which orders are looked up: a third of it, since scores are not."""
+
+    sample_id: Int64[np.ndarray, " R"]
+    view: UInt8[np.ndarray, " R"]
+    label: Int32[np.ndarray, " R"]
+    order: UInt16[np.ndarray, "R N"]
+
+    @classmethod
+    def read(cls, file: Path) -> "Orders":
+        """These columns of a table, validated as `OrderTable.read` does."""
+        return cls(**_validated(file, [f.name for f in fields(cls)])[0])
 
 
 def merge_parts(parts: Sequence[Path], sample_ids: Int64[np.ndarray, " n"], views: int, file: Path) -> None:
@@ -203,7 +192,46 @@ def _row_groups(tables: Iterable[OrderTable]) -> Iterator[pa.Table]:
     yield waiting
 
 
-def _read(file: Path) -> OrderTable:
+def _validated(
+    file: Path, names: Sequence[str], most: int | None = None
+) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """Columns, of which three are checked, and the provenance; `IncompleteData` names what is wrong."""
+    if not file.is_file():
+        raise IncompleteData(f"{file}: no such order table; run the extraction that makes it")
+    try:
+        columns, provenance = _read(file, names, most)
+    except (OSError, pa.ArrowInvalid, ValueError, KeyError, TypeError) as error:
+        detail = " ".join(str(error).split())
+        raise IncompleteData(
+            f"{file}: truncated or damaged ({detail}); delete it and extract again"
+        ) from error
+    problem = _problem(columns["sample_id"], columns["view"], columns["order"])
+    if problem:
+        raise IncompleteData(f"{file}: {problem}; delete it and extract again")
+    return columns, provenance
+
+
+def _problem(
+    sample_id: Int64[np.ndarray, " R"], view: UInt8[np.ndarray, " R"], order: UInt16[np.ndarray, "R N"]
+) -> str | None:
+    expected = np.arange(order.shape[1], dtype=np.uint16)
+    for start in range(0, len(order), _ROW_GROUP):
+        wrong = (np.sort(order[start : start + _ROW_GROUP], axis=1) != expected).any(axis=1)
+        if wrong.any():
+            row = start + int(wrong.argmax())
+            return (
+                f"row {row} (sample {sample_id[row]}, view {view[row]}): "
+                f"its order is no permutation of 0..{len(expected) - 1}"
+            )
+    same = sample_id[1:] == sample_id[:-1]
+    later = (sample_id[1:] > sample_id[:-1]) | (same & (view[1:] > view[:-1]))
+    if not later.all():
+        row = 1 + int((~later).argmax())
+        return f"row {row} (sample {sample_id[row]}, view {view[row]}): not sorted, or there twice"
+    return None
+
+
+def _read(file: Path, names: Sequence[str], most: int | None) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     """Row group by row group into arrays made beforehand, so that no second copy is ever held."""
     with pq.ParquetFile(file, page_checksum_verification=True) as parquet:
         schema = parquet.schema_arrow
@@ -214,23 +242,25 @@ def _read(file: Path) -> OrderTable:
                 f"expected the columns {', '.join(_schema(positions).names)}, got {schema.names}"
             )
         rows = parquet.metadata.num_rows
+        count = rows if most is None else min(most, rows)  # row i of these is row i * rows // count
         columns = {
-            f.name: np.empty((rows, positions), f.type.value_type.to_pandas_dtype())
+            f.name: np.empty((count, positions), f.type.value_type.to_pandas_dtype())
             if pa.types.is_fixed_size_list(f.type)
-            else np.empty(rows, f.type.to_pandas_dtype())
-            for f in schema
+            else np.empty(count, f.type.to_pandas_dtype())
+            for f in map(schema.field, names)
         }
         row = 0
-        for batch in parquet.iter_batches(_ROW_GROUP):
+        for batch in parquet.iter_batches(_ROW_GROUP, columns=list(names)):
+            begin, end = (-(-edge * count // rows) for edge in (row, row + len(batch)))
+            kept = np.arange(begin, end) * rows // count - row
             for name, out in columns.items():
                 column = batch.column(name)
                 values = column.flatten() if out.ndim == 2 else column
-                out[row : row + len(batch)] = values.to_numpy(zero_copy_only=False).reshape(
-                    -1, *out.shape[1:]
-                )
+                read = values.to_numpy(zero_copy_only=False).reshape(-1, *out.shape[1:])
+                out[begin:end] = read[kept]
             row += len(batch)
         provenance = json.loads(schema.metadata[_KEY])
-    return OrderTable(**columns, provenance={str(key): str(value) for key, value in provenance.items()})
+    return columns, {str(key): str(value) for key, value in provenance.items()}
 
 
 def rows_in_common(
