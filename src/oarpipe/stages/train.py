@@ -31,7 +31,7 @@ def fit_model(
     from oarpipe.base.devices import pick_device
     from oarpipe.data.batches import TokenBatches
     from oarpipe.data.order_table import Orders
-    from oarpipe.data.token_store import SPLITS, TokenStore
+    from oarpipe.data.token_store import TokenStore
     from oarpipe.models import load_weights, save_model
     from oarpipe.models.position_tokens import PositionTokens
     from oarpipe.orders.sources import build_source
@@ -56,11 +56,11 @@ def fit_model(
     if init is not None:
         load_weights(model, receipts["init"].folder)
     written = {table.name: Orders.read(table.folder / "orders.parquet") for table in tables}
-    training, held_out = (store.read(store.rows_of(split)) for split in SPLITS)
+    held_out = store.read(store.rows_of("test"))
     run = Run(
         name=f"{recipe.table}/{recipe.name}",
         model=model.to(pick_device()),
-        batches=TokenBatches(training, batch=entry.train.batch, seed=seed),
+        batches=TokenBatches(store.read(store.rows_of("train")), batch=entry.train.batch, seed=seed),
         source=build_source(entry.order, store.grid, seed, written),
         config=entry,
         seed=seed,

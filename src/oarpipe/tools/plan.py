@@ -131,12 +131,12 @@ def _conclusions(made: "Forecast") -> Iterator[tuple[str, str]]:
             yield "memory!", f"more than the GPU's {made.machines.gpu.memory:g} GB, lower `{key}`: {names}"
     extraction = max((row.gpu_hours / row.seeds for row in made.rows if row.table == "orders"), default=0)
     if gpus > 1 or extraction > HOURS_A_SHARE:
-        shares = min(max(gpus, ceil(extraction / HOURS_A_SHARE)), MOST_SHARES)
+        jobs = min(max(gpus, ceil(extraction / HOURS_A_SHARE)), MOST_SHARES)
         yield (
             "jobs:",
             "counted is a job a GPU for extraction and generation; shares of an extraction that take "
-            f"{_span(extraction / shares)} or less are easier to place and to try again: "
-            f"snakemake --set-scatter extract={shares} generate={gpus}",
+            f"{_span(extraction / jobs)} or less are easier to place and to try again: "
+            f"snakemake --set-scatter extract={jobs} generate={gpus}",
         )
     yield "counted:", _COUNTED
     yield from (("assumed:", sentence) for sentence in made.assumed)
