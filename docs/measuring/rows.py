@@ -140,7 +140,7 @@ def measure(what: str, size: int) -> tuple[float, float]:
 
 
 def main(what: str, sizes: list[int]) -> None:
-    """A line a size, and what the line through the first and the last comes to."""
+    """A line a size, and what the line through the first and the last comes to; so two sizes or more."""
     found = {}
     for size in sizes:
         found[size] = measure(what, size)

@@ -30,7 +30,8 @@ def read_book() -> Book:
 
 
 BOOK = read_book()
-ingredients_of = cache(BOOK.ingredients)  # thousands of shares ask for those of one entry
+# Thousands of shares ask for those of one entry.
+ingredients_of = cache(BOOK.ingredients)
 
 
 def write_recipes() -> dict[tuple[str, str, int], str]:
