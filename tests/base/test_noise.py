@@ -68,6 +68,13 @@ def test_permutations_are_permutations_and_every_first_place_is_as_likely() -> N
     assert chi_squared < 49.7  # 99.9 % with 23 degrees of freedom
 
 
+def test_a_permutation_is_the_same_drawn_at_once_or_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    sample = torch.tensor([3, 2**40])
+    whole = noise.permutations(5, Stream.SHUFFLE, sample, 1, 1000)
+    monkeypatch.setattr(noise, "_ITEMS", 7)
+    torch.testing.assert_close(noise.permutations(5, Stream.SHUFFLE, sample, 1, 1000), whole)
+
+
 def test_steps_may_differ_from_sample_to_sample() -> None:
     samples, steps = torch.tensor([5, 5, 6]), torch.tensor([0, 1, 0])
     together = noise.permutations(0, Stream.VISIT, samples, steps, 16)

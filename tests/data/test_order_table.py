@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from oarpipe.data.order_table import NO_CAPTION, OrderTable, part_name, part_ranges
+from oarpipe.data.order_table import NO_CAPTION, Orders, OrderTable, merge_parts, part_name, part_ranges
 from oarpipe.errors import FingerprintMismatch, IncompleteData
 
 POSITIONS = 9
@@ -50,6 +50,30 @@ def test_a_table_comes_back_as_written(tmp_path: Path) -> None:
     for name in ("sample_id", "view", "caption", "label", "order", "score", "mean_step_distance"):
         np.testing.assert_array_equal(getattr(read, name), getattr(written, name))
         assert getattr(read, name).dtype == getattr(written, name).dtype
+
+
+@pytest.mark.parametrize("most", [1, 7, 49, 50, 80])
+def test_some_rows_are_evenly_spread_over_the_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    written = table(0, 50)
+    written.write(tmp_path / "orders.parquet")
+    monkeypatch.setattr("oarpipe.data.order_table._ROW_GROUP", 16)  # of what is read at once
+    some = OrderTable.read(tmp_path / "orders.parquet", most=most)
+    kept = [i * 50 // most for i in range(most)] if most < 50 else range(50)
+    assert some.sample_id.tolist() == written.sample_id[kept].tolist()
+    np.testing.assert_array_equal(some.order, written.order[kept])
+
+
+def test_orders_alone_are_read_and_checked_without_scores(tmp_path: Path) -> None:
+    written = table(0, 50, views=2)
+    written.write(tmp_path / "orders.parquet")
+    read = Orders.read(tmp_path / "orders.parquet")
+    for name in ("sample_id", "view", "label", "order"):
+        np.testing.assert_array_equal(getattr(read, name), getattr(written, name))
+    (tmp_path / "orders.parquet").write_bytes((tmp_path / "orders.parquet").read_bytes()[:-20])
+    with pytest.raises(IncompleteData, match="truncated or damaged"):
+        Orders.read(tmp_path / "orders.parquet")
 
 
 def test_the_schema_is_the_published_one(tmp_path: Path) -> None:
@@ -166,31 +190,64 @@ def test_a_wrong_row_is_named_when_reading(
 @pytest.mark.parametrize("views", [1, 2])
 def test_merged_parts_are_the_whole_table_however_they_were_cut(tmp_path: Path, views: int) -> None:
     parts = write_parts(tmp_path, rows=20, part=6, views=views)
-    merged = OrderTable.merge(parts[::-1], np.arange(20 // views) * 10, views)
-    whole = table(0, 20, views)
+    merge_parts(parts, np.arange(20 // views) * 10, views, tmp_path / "orders.parquet")
+    merged, whole = OrderTable.read(tmp_path / "orders.parquet"), table(0, 20, views)
     np.testing.assert_array_equal(merged.order, whole.order)
     np.testing.assert_array_equal(merged.sample_id, whole.sample_id)
     np.testing.assert_array_equal(merged.view, whole.view)
 
 
+@pytest.mark.parametrize("rows", [20, 16_384, 2 * 16_384 + 100])
+def test_parts_merge_to_the_bytes_of_the_table_written_at_once(tmp_path: Path, rows: int) -> None:
+    whole = replace(table(0, 1), **_columns(rows))
+    whole.write(tmp_path / "whole.parquet")
+    parts = []
+    for span in part_ranges(rows, 5000):
+        parts.append(tmp_path / part_name(span.start, span.stop))
+        replace(whole, **_columns(rows, span)).write(parts[-1])
+    merge_parts(parts, whole.sample_id, 1, tmp_path / "orders.parquet")
+    assert (tmp_path / "orders.parquet").read_bytes() == (tmp_path / "whole.parquet").read_bytes()
+
+
+def _columns(rows: int, span: range | None = None) -> dict[str, np.ndarray]:
+    """Rows of a large table, made without a loop."""
+    random = np.random.default_rng(0)
+    order = random.random((rows, POSITIONS)).argsort(axis=1).astype(np.uint16)
+    score = random.random((rows, POSITIONS), dtype=np.float32)
+    kept = slice(None) if span is None else slice(span.start, span.stop)
+    columns = {
+        "sample_id": np.arange(rows),
+        "view": np.zeros(rows, np.uint8),
+        "caption": np.full(rows, NO_CAPTION, np.int16),
+        "label": (np.arange(rows) % 3).astype(np.int32),
+        "order": order,
+        "score": score,
+        "mean_step_distance": np.linspace(1, 2, rows, dtype=np.float32),
+    }
+    return {name: values[kept] for name, values in columns.items()}
+
+
 def test_a_sample_that_is_missing_twice_there_or_uncalled_for_is_named(tmp_path: Path) -> None:
     parts = write_parts(tmp_path, rows=12, part=6)
-    ids = np.arange(12) * 10
+    ids, merged = np.arange(12) * 10, tmp_path / "orders.parquet"
     with pytest.raises(IncompleteData, match="sample 60, view 0 is there not at all"):
-        OrderTable.merge(parts[:1], ids, 1)
+        merge_parts(parts[:1], ids, 1, merged)
     with pytest.raises(IncompleteData, match="sample 0, view 0 is there twice"):
-        OrderTable.merge([*parts, parts[0]], ids, 1)
+        merge_parts([*parts, parts[0]], ids, 1, merged)
     with pytest.raises(IncompleteData, match="sample 110, view 0 is there but is not among the tokens"):
-        OrderTable.merge(parts, ids[:-1], 1)
+        merge_parts(parts, ids[:-1], 1, merged)
     with pytest.raises(IncompleteData, match="sample 0, view 1 is there not at all"):
-        OrderTable.merge(parts, ids, 2)
+        merge_parts(parts, ids, 2, merged)
+    with pytest.raises(IncompleteData, match="other rows than their names say"):
+        merge_parts(parts[::-1], ids, 1, merged)
+    assert not list(tmp_path.glob("orders.parquet*"))
 
 
 def test_parts_of_another_extraction_are_refused(tmp_path: Path) -> None:
     parts = write_parts(tmp_path, rows=12, part=6)
     replace(table(6, 12), provenance={**PROVENANCE, "model": "other"}).write(parts[1])
     with pytest.raises(FingerprintMismatch, match=r"orders-000000006-000000012\.parquet: from another"):
-        OrderTable.merge(parts, np.arange(12) * 10, 1)
+        merge_parts(parts, np.arange(12) * 10, 1, tmp_path / "orders.parquet")
 
 
 def test_parts_are_named_by_the_rows_they_hold() -> None:

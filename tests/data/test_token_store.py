@@ -69,6 +69,26 @@ def test_a_split_is_its_rows_in_order(tmp_path: Path) -> None:
     assert read.select("all") is read
 
 
+@pytest.mark.parametrize("rows", [[], [0], [3, 4], [1, 2, 5, 9], list(range(10))])
+def test_some_rows_are_read_as_they_lie_in_the_whole(tmp_path: Path, rows: list[int]) -> None:
+    store = create(tmp_path / "tokens.zarr")
+    fill(store)
+    some, whole = store.read(np.array(rows, np.int64)), store.read()
+    for name in ("tokens", "labels", "sample_ids", "splits"):
+        np.testing.assert_array_equal(getattr(some, name), getattr(whole, name)[rows])
+    assert some.tokens.dtype == np.uint16  # as it is stored
+
+
+def test_rows_need_no_file_but_their_own(tmp_path: Path) -> None:
+    store = create(tmp_path / "tokens.zarr")
+    fill(store)
+    own = store.files_of(np.array([4, 7]))
+    for file in (tmp_path / "tokens.zarr").rglob("c/**/*"):
+        if file.is_file() and file not in own:
+            file.unlink()
+    assert store.read(np.array([4, 7])).sample_ids.tolist() == [104, 107]
+
+
 def test_an_unfinished_store_is_not_read(tmp_path: Path) -> None:
     store = create(tmp_path / "tokens.zarr")
     fill(store)

@@ -1,5 +1,6 @@
 """The stage `extract`: the oracle's orders, the same bytes however the work was cut or interrupted."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from oarpipe.decoding.reference import ReferenceDecoder
 from oarpipe.decoding.reveals import Teacher
 from oarpipe.decoding.rollout import rollout
 from oarpipe.decoding.scores import max_prob
-from oarpipe.errors import BadInput, FingerprintMismatch
+from oarpipe.errors import BadInput, FingerprintMismatch, IncompleteData
 from oarpipe.models import load_model
 from oarpipe.orders.algebra import mirror
 from oarpipe.stages.extract import extract
@@ -69,6 +70,16 @@ def test_sharding_does_not_change_a_byte(line: dict[str, Any], tmp_path: Path) -
     _, three = run(line, tmp_path / "three", "3-of-3", "1-of-3", "2-of-3")
     _, nine = run(line, tmp_path / "nine", *(f"{k}-of-9" for k in range(1, 10)))  # more shards than parts
     assert whole == three == nine
+
+
+def test_a_shard_reads_and_verifies_its_own_part_of_the_tokens(line: dict[str, Any], tmp_path: Path) -> None:
+    damaged = {**line, "tokens": Path(shutil.copytree(line["tokens"], tmp_path / "tokens"))}
+    file = damaged["tokens"] / "tokens.zarr" / "tokens" / "c" / "2" / "0" / "0"  # of the last two samples
+    content = file.read_bytes()
+    file.write_bytes(content[:-9] + bytes([content[-9] ^ 1]) + content[-8:])
+    extract(RECIPE, **damaged, out=tmp_path / "greedy", shard=Shard(1, 3))
+    with pytest.raises(IncompleteData, match=r"c/2/0/0 is damaged"):
+        extract(RECIPE, **damaged, out=tmp_path / "greedy", shard=Shard(3, 3))
 
 
 def test_a_killed_extraction_keeps_its_parts_and_may_be_sharded_anew(

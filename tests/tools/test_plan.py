@@ -1,6 +1,7 @@
 """`oarpipe plan`: what a book costs, from the book alone."""
 
 import json
+import math
 from copy import deepcopy
 from pathlib import Path
 from typing import Any, get_args
@@ -182,6 +183,18 @@ def test_what_dominates_and_what_does_not_fit_is_told(planned: Planned) -> None:
     assert "most: orders.greedy 9" in text
     assert "memory! more than the GPU's 80 GB, lower `train.microbatch`: models.tuned" in text
     assert "memory!" not in planned.text(BOOK, gpu="h200")
+
+
+def test_extractions_are_cut_by_hours_where_jobs_a_gpu_would_be_longer(planned: Planned) -> None:
+    def shares(*words: str) -> int:
+        text = " ".join(planned.text(BOOK, *words).split())
+        return int(text.partition("--set-scatter extract=")[2].split()[0])
+
+    hours = planned.entries(BOOK)["orders.greedy"]["gpu_hours"]
+    assert shares() == math.ceil(hours / 2)
+    assert shares("--gpus", "2000") == 2000
+    assert shares("--gpus", "400", "--images", "1000000000") == 10_000
+    assert "--set-scatter" not in planned.text(BOOK, "--images", "1000")
 
 
 def test_what_the_book_does_not_say_is_assumed_aloud_or_given(planned: Planned) -> None:

@@ -4,6 +4,7 @@ import os
 import re
 import shlex
 import sys
+from functools import cache
 from pathlib import Path
 
 from oarpipe.config.book import SHARED, Book, load_book
@@ -29,6 +30,8 @@ def read_book() -> Book:
 
 
 BOOK = read_book()
+# Thousands of shares ask for those of one entry.
+ingredients_of = cache(BOOK.ingredients)
 
 
 def write_recipes() -> dict[tuple[str, str, int], str]:
@@ -80,7 +83,7 @@ def ingredient(table: str, flag: str, wildcard: str = "name"):
     """Input function: the receipts behind one flag of an entry; none if it has no such ingredient."""
 
     def receipts_of(wildcards):
-        needs = BOOK.ingredients(table, wildcards[wildcard]).get(flag, [])
+        needs = ingredients_of(table, wildcards[wildcard]).get(flag, [])
         return [
             file for target in needs for file in receipts(*target, seed_in(wildcards))
         ]
@@ -92,7 +95,7 @@ def of_all_seeds(flag: str):
     """Input function of reports: the receipts behind one flag, under every seed."""
 
     def receipts_of(wildcards):
-        needs = BOOK.ingredients("reports", wildcards.name).get(flag, [])
+        needs = ingredients_of("reports", wildcards.name).get(flag, [])
         files = [
             f
             for seed in BOOK.seeds

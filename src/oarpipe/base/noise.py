@@ -14,6 +14,7 @@ from torch import Tensor
 _MASK = 0xFFFFFFFF
 _MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
 _WEYL = (0x9E3779B9, 0xBB67AE85)
+_ITEMS = 2**18  # of a permutation, drawn at once: an epoch's shuffle is one of all images
 
 
 class Stream(IntEnum):
@@ -81,9 +82,10 @@ def permutations(
     seed: int, stream: Stream, sample: Int[Tensor, " B"], step: Tensor | int, length: int
 ) -> Int[Tensor, "B N"]:
     """A uniform permutation of `length` things for each sample at each step."""
-    item = torch.arange(length, device=sample.device)
+    items = torch.arange(length, device=sample.device).split(_ITEMS)
     steps = step[:, None] if isinstance(step, Tensor) and step.ndim else step
-    return bits(seed, stream, sample[:, None], steps, item[None, :]).argsort(dim=1, stable=True)
+    drawn = [bits(seed, stream, sample[:, None], steps, item[None, :]) for item in items]
+    return torch.cat(drawn, dim=1).argsort(dim=1, stable=True)
 
 
 def integer(seed: int, stream: Stream, sample: int = 0, step: int = 0) -> int:

@@ -5,9 +5,11 @@ merge checks them and makes one sorted table. Provenance lies in the file's meta
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
+from itertools import chain
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import pyarrow as pa
@@ -45,99 +47,88 @@ class OrderTable:
         """Writes the table, which must be valid and sorted by (sample_id, view)."""
         problem = self.problem()
         assert problem is None, f"{file}: {problem}"
-        schema = _schema(self.order.shape[1]).with_metadata(
-            {_KEY: json.dumps(self.provenance, sort_keys=True)}
-        )
-        table = pa.table(
-            [_to_arrow(getattr(self, name), schema.field(name).type) for name in schema.names], schema
-        )
-        write_atomically(
-            file,
-            lambda partial: pq.write_table(
-                table,
-                partial,
-                compression="zstd",
-                row_group_size=_ROW_GROUP,
-                use_dictionary=["view", "caption", "label", "order.list.element"],
-                column_encoding={"score.list.element": "BYTE_STREAM_SPLIT"},
-                write_page_checksum=True,
-            ),
-        )
+        write_atomically(file, lambda partial: _write(partial, [self]))
 
     @classmethod
-    def read(cls, file: Path) -> "OrderTable":
-        """A table, validated; `IncompleteData` names the file and the first row that is wrong."""
-        if not file.is_file():
-            raise IncompleteData(f"{file}: no such order table; run the extraction that makes it")
-        try:
-            table = _read(file)
-        except (OSError, pa.ArrowInvalid, ValueError, KeyError, TypeError) as error:
-            detail = " ".join(str(error).split())
-            raise IncompleteData(
-                f"{file}: truncated or damaged ({detail}); delete it and extract again"
-            ) from error
-        problem = table.problem()
-        if problem:
-            raise IncompleteData(f"{file}: {problem}; delete it and extract again")
-        return table
-
-    @classmethod
-    def merge(cls, parts: Sequence[Path], sample_ids: Int64[np.ndarray, " n"], views: int) -> "OrderTable":
-        """One table of all parts; every view of every sample must be there once, from one extraction."""
-        tables = [cls.read(part) for part in parts]
-        for part, table in zip(parts, tables, strict=True):
-            if table.provenance != tables[0].provenance or table.order.shape[1] != tables[0].order.shape[1]:
-                raise FingerprintMismatch(
-                    f"{part}: from another extraction than {parts[0]}; delete it and extract again"
-                )
-        joined = {
-            f.name: np.concatenate([getattr(table, f.name) for table in tables])
-            for f in fields(cls)
-            if f.name != "provenance"
-        }
-        rows = np.lexsort((joined["view"], joined["sample_id"]))
-        if not (rows[:-1] < rows[1:]).all():
-            joined = {name: values[rows] for name, values in joined.items()}
-        merged = cls(**joined, provenance=tables[0].provenance)
-        merged.check_covers(sample_ids, views)
-        return merged
-
-    def check_covers(self, sample_ids: Int64[np.ndarray, " n"], views: int) -> None:
-        """`IncompleteData` names the first (sample, view) that is there twice, never, or uncalled for."""
-        pair = self.sample_id * 256 + self.view  # a view is a uint8
-        wanted = (sample_ids[:, None] * 256 + np.arange(views)).reshape(-1)
-        found, counts = np.unique(pair, return_counts=True)
-        for what, pairs in (
-            ("twice", found[counts > 1]),
-            ("not at all", np.setdiff1d(wanted, found)),
-            ("but is not among the tokens", np.setdiff1d(found, wanted)),
-        ):
-            if len(pairs):
-                sample, view = divmod(int(pairs[0]), 256)
-                raise IncompleteData(
-                    f"orders: sample {sample}, view {view} is there {what} ({len(pairs)} such rows); "
-                    "delete the parts that hold it and extract again"
-                )
+    def read(cls, file: Path, most: int | None = None) -> "OrderTable":
+        """A table, or `most` of its rows, evenly spread; `IncompleteData` names the first wrong row."""
+        names = [f.name for f in fields(cls) if f.name != "provenance"]
+        columns, provenance = _validated(file, names, most)
+        return cls(**columns, provenance=provenance)
 
     def problem(self) -> str | None:
         """The first row that is no permutation or out of sequence, in words; None for a valid table."""
-        expected = np.arange(self.order.shape[1], dtype=np.uint16)
-        for start in range(0, len(self), _ROW_GROUP):
-            wrong = (np.sort(self.order[start : start + _ROW_GROUP], axis=1) != expected).any(axis=1)
-            if wrong.any():
-                row = start + int(wrong.argmax())
-                return (
-                    f"row {row} (sample {self.sample_id[row]}, view {self.view[row]}): "
-                    f"its order is no permutation of 0..{len(expected) - 1}"
+        return _problem(self.sample_id, self.view, self.order)
+
+
+@dataclass(frozen=True)
+class Orders:
+    """The columns of an order table by which orders are looked up: a third of it, since scores are not."""
+
+    sample_id: Int64[np.ndarray, " R"]
+    view: UInt8[np.ndarray, " R"]
+    label: Int32[np.ndarray, " R"]
+    order: UInt16[np.ndarray, "R N"]
+
+    @classmethod
+    def read(cls, file: Path) -> "Orders":
+        """These columns of a table, validated as `OrderTable.read` does."""
+        return cls(**_validated(file, [f.name for f in fields(cls)])[0])
+
+
+def merge_parts(parts: Sequence[Path], sample_ids: Int64[np.ndarray, " n"], views: int, file: Path) -> None:
+    """One table of all parts, which are given in the order of their rows; one row group is held at a time.
+
+    `IncompleteData` names a (sample, view) that is there twice, never or uncalled for;
+    `FingerprintMismatch` a part of another extraction.
+    """
+
+    def checked() -> Iterator[OrderTable]:
+        row, first = 0, None
+        for part in parts:
+            table = OrderTable.read(part)
+            first = table if first is None else first
+            if table.provenance != first.provenance or table.order.shape[1] != first.order.shape[1]:
+                raise FingerprintMismatch(
+                    f"{part}: from another extraction than {parts[0]}; delete it and extract again"
                 )
-        same = self.sample_id[1:] == self.sample_id[:-1]
-        later = (self.sample_id[1:] > self.sample_id[:-1]) | (same & (self.view[1:] > self.view[:-1]))
-        if not later.all():
-            row = 1 + int((~later).argmax())
-            return (
-                f"row {row} (sample {self.sample_id[row]}, view {self.view[row]}): not sorted, or there twice"
+            rows = np.arange(row, min(row + len(table), len(sample_ids) * views))
+            if not np.array_equal(_pairs(table), sample_ids[rows // views] * 256 + rows % views):
+                _name_the_wrong_row(parts, sample_ids, views)
+            row += len(table)
+            yield table
+        if row < len(sample_ids) * views:
+            _name_the_wrong_row(parts, sample_ids, views)
+
+    write_atomically(file, lambda partial: _write(partial, checked()))
+
+
+def _pairs(table: OrderTable) -> Int64[np.ndarray, " R"]:
+    """One number for a sample and a view, which is a uint8."""
+    pairs: np.ndarray = table.sample_id * 256 + table.view
+    return pairs
+
+
+def _name_the_wrong_row(parts: Sequence[Path], sample_ids: Int64[np.ndarray, " n"], views: int) -> NoReturn:
+    """Says which (sample, view) of all parts is there twice, never, or uncalled for."""
+    wanted = (sample_ids[:, None] * 256 + np.arange(views)).reshape(-1)
+    found, counts = np.unique(
+        np.concatenate([_pairs(OrderTable.read(part)) for part in parts]), return_counts=True
+    )
+    for what, pairs in (
+        ("twice", found[counts > 1]),
+        ("not at all", np.setdiff1d(wanted, found)),
+        ("but is not among the tokens", np.setdiff1d(found, wanted)),
+    ):
+        if len(pairs):
+            sample, view = divmod(int(pairs[0]), 256)
+            raise IncompleteData(
+                f"orders: sample {sample}, view {view} is there {what} ({len(pairs)} such rows); "
+                "delete the parts that hold it and extract again"
             )
-        return None
+    raise IncompleteData(
+        f"{parts[0].parent}: parts hold other rows than their names say; delete them and extract again"
+    )
 
 
 def part_name(first: int, stop: int) -> str:
@@ -170,7 +161,77 @@ def _to_arrow(values: np.ndarray, kind: pa.DataType) -> pa.Array:
     return pa.array(values, type=kind)
 
 
-def _read(file: Path) -> OrderTable:
+def _write(file: Path, tables: Iterable[OrderTable]) -> None:
+    groups = _row_groups(tables)
+    first = next(groups)
+    with pq.ParquetWriter(
+        file,
+        first.schema,
+        compression="zstd",
+        use_dictionary=["view", "caption", "label", "order.list.element"],
+        column_encoding={"score.list.element": "BYTE_STREAM_SPLIT"},
+        write_page_checksum=True,
+    ) as writer:
+        for group in chain([first], groups):
+            writer.write_table(group.combine_chunks(), _ROW_GROUP)
+
+
+def _row_groups(tables: Iterable[OrderTable]) -> Iterator[pa.Table]:
+    """The rows of all tables cut anew, so that the file does not tell how they were cut before."""
+    waiting = None
+    for table in tables:
+        schema = _schema(table.order.shape[1]).with_metadata(
+            {_KEY: json.dumps(table.provenance, sort_keys=True)}
+        )
+        columns = [_to_arrow(getattr(table, name), schema.field(name).type) for name in schema.names]
+        rows = pa.table(columns, schema)
+        waiting = rows if waiting is None else pa.concat_tables([waiting, rows])
+        while len(waiting) > _ROW_GROUP:
+            yield waiting[:_ROW_GROUP]
+            waiting = waiting[_ROW_GROUP:]
+    yield waiting
+
+
+def _validated(
+    file: Path, names: Sequence[str], most: int | None = None
+) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """Columns, of which three are checked, and the provenance; `IncompleteData` names what is wrong."""
+    if not file.is_file():
+        raise IncompleteData(f"{file}: no such order table; run the extraction that makes it")
+    try:
+        columns, provenance = _read(file, names, most)
+    except (OSError, pa.ArrowInvalid, ValueError, KeyError, TypeError) as error:
+        detail = " ".join(str(error).split())
+        raise IncompleteData(
+            f"{file}: truncated or damaged ({detail}); delete it and extract again"
+        ) from error
+    problem = _problem(columns["sample_id"], columns["view"], columns["order"])
+    if problem:
+        raise IncompleteData(f"{file}: {problem}; delete it and extract again")
+    return columns, provenance
+
+
+def _problem(
+    sample_id: Int64[np.ndarray, " R"], view: UInt8[np.ndarray, " R"], order: UInt16[np.ndarray, "R N"]
+) -> str | None:
+    expected = np.arange(order.shape[1], dtype=np.uint16)
+    for start in range(0, len(order), _ROW_GROUP):
+        wrong = (np.sort(order[start : start + _ROW_GROUP], axis=1) != expected).any(axis=1)
+        if wrong.any():
+            row = start + int(wrong.argmax())
+            return (
+                f"row {row} (sample {sample_id[row]}, view {view[row]}): "
+                f"its order is no permutation of 0..{len(expected) - 1}"
+            )
+    same = sample_id[1:] == sample_id[:-1]
+    later = (sample_id[1:] > sample_id[:-1]) | (same & (view[1:] > view[:-1]))
+    if not later.all():
+        row = 1 + int((~later).argmax())
+        return f"row {row} (sample {sample_id[row]}, view {view[row]}): not sorted, or there twice"
+    return None
+
+
+def _read(file: Path, names: Sequence[str], most: int | None) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     """Row group by row group into arrays made beforehand, so that no second copy is ever held."""
     with pq.ParquetFile(file, page_checksum_verification=True) as parquet:
         schema = parquet.schema_arrow
@@ -181,23 +242,25 @@ def _read(file: Path) -> OrderTable:
                 f"expected the columns {', '.join(_schema(positions).names)}, got {schema.names}"
             )
         rows = parquet.metadata.num_rows
+        count = rows if most is None else min(most, rows)  # row i of these is row i * rows // count
         columns = {
-            f.name: np.empty((rows, positions), f.type.value_type.to_pandas_dtype())
+            f.name: np.empty((count, positions), f.type.value_type.to_pandas_dtype())
             if pa.types.is_fixed_size_list(f.type)
-            else np.empty(rows, f.type.to_pandas_dtype())
-            for f in schema
+            else np.empty(count, f.type.to_pandas_dtype())
+            for f in map(schema.field, names)
         }
         row = 0
-        for batch in parquet.iter_batches(_ROW_GROUP):
+        for batch in parquet.iter_batches(_ROW_GROUP, columns=list(names)):
+            begin, end = (-(-edge * count // rows) for edge in (row, row + len(batch)))
+            kept = np.arange(begin, end) * rows // count - row
             for name, out in columns.items():
                 column = batch.column(name)
                 values = column.flatten() if out.ndim == 2 else column
-                out[row : row + len(batch)] = values.to_numpy(zero_copy_only=False).reshape(
-                    -1, *out.shape[1:]
-                )
+                read = values.to_numpy(zero_copy_only=False).reshape(-1, *out.shape[1:])
+                out[begin:end] = read[kept]
             row += len(batch)
         provenance = json.loads(schema.metadata[_KEY])
-    return OrderTable(**columns, provenance={str(key): str(value) for key, value in provenance.items()})
+    return columns, {str(key): str(value) for key, value in provenance.items()}
 
 
 def rows_in_common(

@@ -4,6 +4,7 @@ A shard is one file per array, so writers that own whole shards never meet. Chun
 carry CRC32C. zarr reads a missing shard as fill values without a word; here it is an error.
 """
 
+import itertools
 import os
 import tempfile
 from collections.abc import Mapping
@@ -13,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import zarr
+from jaxtyping import Int64
 from zarr.codecs import BloscCodec, Crc32cCodec
 
 from oarpipe.base.files import remove
@@ -156,6 +158,20 @@ class ShardedStore:
                     f"delete {self.file_of(name, i)} and run its stage again"
                 ) from error
         return out
+
+    def take(self, name: str, rows: Int64[np.ndarray, " m"]) -> np.ndarray:
+        """Some rows of one array, given in ascending order; one shard is held beside them at a time."""
+        out = np.empty((len(rows), *self.columns[name]), self._array(name).dtype)
+        bounds = np.searchsorted(rows, np.arange(self.shards + 1) * self.shard)
+        for begin, end in itertools.pairwise(bounds):
+            if begin < end:
+                first, last = int(rows[begin]), int(rows[end - 1])
+                out[begin:end] = self.read(name, first, last + 1)[rows[begin:end] - first]
+        return out
+
+    def files_of(self, rows: Int64[np.ndarray, " m"]) -> list[Path]:
+        """The files, of all arrays, that hold these rows."""
+        return [self.file_of(name, int(i)) for i in np.unique(rows // self.shard) for name in self.columns]
 
     def _has(self, name: str, i: int) -> bool:
         file = self.file_of(name, i)

@@ -1,7 +1,8 @@
 """Images as tokens: a zarr store of codes, labels, sample ids and splits, and its content in memory.
 
 Rows are samples, in the order of the index; a sample's views (the picture, its mirror image) lie side
-by side. The store is the archive; training reads it once and keeps it (650 MB for ImageNet).
+by side. The store is the archive; training reads its split once and keeps it as it is stored (650 MB a
+view for ImageNet).
 """
 
 from collections.abc import Iterable, Sequence
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Int, Int32, Int64, UInt8
+from jaxtyping import Int, Int32, Int64, Integer, UInt8
 
 from oarpipe.base.grid import Grid
 from oarpipe.config.datasets import Split
@@ -37,7 +38,7 @@ def _selected(splits: UInt8[np.ndarray, " n"], split: Split, count: int | None) 
 class TokenSet:
     """Tokens in memory; `tokens[i, a]` are the raster codes of view `a` of the sample of row `i`."""
 
-    tokens: Int32[np.ndarray, "n A N"]
+    tokens: Integer[np.ndarray, "n A N"]
     labels: Int32[np.ndarray, " n"]
     sample_ids: Int64[np.ndarray, " n"]
     splits: UInt8[np.ndarray, " n"]
@@ -159,17 +160,26 @@ class TokenStore:
                 raise BadInput(f"{self._store.path}: {name} {wrong[0]} in shard {i}, expected 0..{stop - 1}")
         self._store.write(i, {"tokens": tokens, "labels": labels, "sample_ids": sample_ids, "splits": splits})
 
-    def sample_ids(self, split: Split, count: int | None = None) -> Int64[np.ndarray, " n"]:
-        """The samples of the rows that `TokenSet.select` selects, without reading the tokens."""
-        ids: np.ndarray = self._store.read("sample_ids")
-        rows = _selected(self._store.read("splits"), split, count)
-        return ids.take(rows)
+    def rows_of(self, split: Split, count: int | None = None) -> Int64[np.ndarray, " m"]:
+        """The rows that `TokenSet.select` selects, without reading the tokens."""
+        return _selected(self._store.read("splits"), split, count)
 
-    def read(self) -> TokenSet:
-        """Everything in memory; `IncompleteData` names a missing or damaged shard."""
-        read = self._store.read
+    def sample_ids(self, split: Split, count: int | None = None) -> Int64[np.ndarray, " m"]:
+        """The samples of these rows."""
+        return self._store.take("sample_ids", self.rows_of(split, count))
+
+    def files_of(self, rows: Int64[np.ndarray, " m"]) -> list[Path]:
+        """The files that hold some rows."""
+        return self._store.files_of(rows)
+
+    def read(self, rows: Int64[np.ndarray, " m"] | None = None) -> TokenSet:
+        """Rows in ascending order, or all, in memory; `IncompleteData` names a missing or damaged shard."""
+
+        def read(name: str) -> np.ndarray:
+            return self._store.read(name) if rows is None else self._store.take(name, rows)
+
         return TokenSet(
-            tokens=read("tokens").astype(np.int32),
+            tokens=read("tokens"),
             labels=read("labels"),
             sample_ids=read("sample_ids"),
             splits=read("splits"),

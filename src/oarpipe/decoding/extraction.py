@@ -24,7 +24,10 @@ from oarpipe.orders.sources import Visits, WrittenOrders, build_source
 
 
 class OrderExtractor:
-    """Walks (sample, view) rows in fixed blocks, so that sharding and resuming change no bit."""
+    """Walks (sample, view) rows in fixed blocks, so that sharding and resuming change no bit.
+
+    `tokens` are those of one shard; `first` is the number of its first sample among all.
+    """
 
     def __init__(
         self,
@@ -35,11 +38,12 @@ class OrderExtractor:
         provenance: dict[str, str],
         *,
         batch: int,
+        first: int = 0,
         tables: Mapping[str, WrittenOrders] | None = None,
         head: OrderHead | None = None,
     ) -> None:
         self.model, self.tokens, self.config, self.provenance = model, tokens, config, provenance
-        self.batch, self.head = batch, head
+        self.batch, self.first, self.head = batch, first, head
         self.exact_steps = ExactSteps()
         self.walking = replayed(self._extract, config.policy, next(model.parameters()).device)
         self.source = None
@@ -95,8 +99,8 @@ class OrderExtractor:
         return extract_orders(self.model, codes, labels, policy, order=order, head=self.head)
 
     def _views(self, rows: Int[Tensor, " B"]) -> tuple[Int[Tensor, " B"], Int[Tensor, " B"]]:
-        """The row of the sample, and the view."""
-        return rows // len(self.tokens.views), rows % len(self.tokens.views)
+        """The row of the sample in `tokens`, and the view."""
+        return rows // len(self.tokens.views) - self.first, rows % len(self.tokens.views)
 
 
 def _mirrored_views(views: list[str]) -> list[int]:

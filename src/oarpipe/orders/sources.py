@@ -119,7 +119,7 @@ class Table:
 
     def __init__(self, name: str, written: WrittenOrders) -> None:
         self.name = name
-        self.order = torch.as_tensor(written.order).long()
+        self.order = torch.as_tensor(written.order)  # as it was written: a quarter of int64
         samples, views = torch.as_tensor(written.sample_id).long(), torch.as_tensor(written.view).long()
         self._row = torch.full((int(samples.max()) + 1, int(views.max()) + 1), -1)
         self._row[samples, views] = torch.arange(len(samples))
@@ -134,7 +134,7 @@ class Table:
                 f"orders.{self.name}: no order for sample {int(samples[first])}, view {int(views[first])}; "
                 "was it extracted from another split or token store?"
             )
-        return sent(self.order[rows], visits.wanted_on)
+        return sent(self.order[rows].long(), visits.wanted_on)
 
 
 class ClassMean:
@@ -142,8 +142,8 @@ class ClassMean:
 
     def __init__(self, name: str, written: WrittenOrders) -> None:
         self.name = name
-        order, label = torch.as_tensor(written.order).long(), torch.as_tensor(written.label).long()
-        self.orders = {int(c): mean_order(order[label == c]) for c in label.unique()}
+        order, label = torch.as_tensor(written.order), torch.as_tensor(written.label).long()
+        self.orders = {int(c): mean_order(order[label == c].long()) for c in label.unique()}
 
     def __call__(self, visits: Visits) -> Int[Tensor, "B N"]:
         missing = sorted({int(c) for c in visits.labels} - set(self.orders))

@@ -18,6 +18,7 @@ from oarpipe.reports.gallery import Sheet, shade, sheet, step_colours
 from oarpipe.reports.results import Results
 
 CLASSES_SHOWN = 20
+ROWS_SHOWN = 200_000  # of an extraction, evenly spread: 310 MB of 256 positions each
 _SIDE = 48
 
 
@@ -43,7 +44,7 @@ def extractions(results: Results) -> list[Extraction]:
         tokens = results.receipt("tokens", receipt.recipe["tokens"], results.seed)
         if receipt.seed != results.seed or tokens is None:
             continue
-        table = OrderTable.read(receipt.folder / "orders.parquet")
+        table = OrderTable.read(receipt.folder / "orders.parquet", most=ROWS_SHOWN)
         store = TokenStore.open(tokens.folder / "tokens.zarr")
         first = table.view == 0
         key = f"{receipt.recipe['model']} {receipt.recipe['policy']}"

@@ -130,7 +130,8 @@ def _decode_pairs(
     if "dataset" not in made.recipe:
         return None  # codes that another project wrote down, of images that are not here
     dataset = results.receipt("datasets", made.recipe["dataset"], results.seed)
-    chosen = TokenStore.open(made.folder / "tokens.zarr").read().select("test")
+    store = TokenStore.open(made.folder / "tokens.zarr")
+    chosen = store.read(store.rows_of("test"))
     if dataset is None or not len(chosen):
         return None
     rows = np.linspace(0, len(chosen) - 1, min(PAIRS, len(chosen))).astype(int)

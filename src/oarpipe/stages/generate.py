@@ -54,7 +54,7 @@ def load_generator(
 ) -> "Generator":
     """A sample set's generator, its networks loaded; a batch left to the machine is settled for `stage`."""
     from oarpipe.base.devices import pick_device
-    from oarpipe.data.order_table import OrderTable
+    from oarpipe.data.order_table import Orders
     from oarpipe.decoding.batches import fitting_batch
     from oarpipe.decoding.generation import Generator
     from oarpipe.models import load_model
@@ -62,7 +62,7 @@ def load_generator(
     from oarpipe.tokenizers import load_tokenizer
 
     device = pick_device()
-    written = {table.name: OrderTable.read(table.folder / "orders.parquet") for table in tables}
+    written = {table.name: Orders.read(table.folder / "orders.parquet") for table in tables}
     entry = recipe.entry
     network = load_model(model.folder, device, entry.precision)
     images = load_tokenizer(tokenizer.folder).to(device)

@@ -29,17 +29,18 @@ def information(
         return
     from oarpipe.base.devices import pick_device
     from oarpipe.base.noise import Stream
-    from oarpipe.data.order_table import OrderTable
+    from oarpipe.data.order_table import Orders
     from oarpipe.data.token_store import TokenStore
     from oarpipe.models import load_model
     from oarpipe.orders.sources import build_source
     from oarpipe.training.objective import sample_nll
 
     entry = recipe.entry
-    held_out = TokenStore.open(codes.folder / "tokens.zarr").read().select(entry.split, entry.count)
+    store = TokenStore.open(codes.folder / "tokens.zarr")
+    held_out = store.read(store.rows_of(entry.split, entry.count))
     if not len(held_out):
         raise BadInput(f"information.{recipe.name}.split: there are no {entry.split} images to measure on")
-    written = {table.name: OrderTable.read(table.folder / "orders.parquet") for table in tables}
+    written = {table.name: Orders.read(table.folder / "orders.parquet") for table in tables}
     sources = {
         name: build_source(order, held_out.grid, recipe.seed, written, stream=Stream.VISIT)
         for name, order in entry.orders.items()

@@ -24,7 +24,7 @@ def merge_orders(
     stage = Stage(recipe, out, inputs={**inputs, "orders": written, "head": heads})
     if stage.is_done():
         return
-    from oarpipe.data.order_table import OrderTable, part_name, part_ranges
+    from oarpipe.data.order_table import merge_parts, part_name, part_ranges
     from oarpipe.data.token_store import TokenStore
 
     store = TokenStore.open(inputs["tokens"].folder / "tokens.zarr")
@@ -39,6 +39,5 @@ def merge_orders(
             f"{stage.state}: {len(missing)} of {len(parts)} parts are missing ({', '.join(missing[:5])}"
             f"{', ...' if len(missing) > 5 else ''}); run extract for every shard, then merge again"
         )
-    table = OrderTable.merge(parts, samples, views)
-    table.write(out / "orders.parquet")
+    merge_parts(parts, samples, views, out / "orders.parquet")
     stage.finish("orders.parquet")

@@ -30,7 +30,7 @@ def fit_model(
         return
     from oarpipe.base.devices import pick_device
     from oarpipe.data.batches import TokenBatches
-    from oarpipe.data.order_table import OrderTable
+    from oarpipe.data.order_table import Orders
     from oarpipe.data.token_store import TokenStore
     from oarpipe.models import load_weights, save_model
     from oarpipe.models.position_tokens import PositionTokens
@@ -39,12 +39,12 @@ def fit_model(
     from oarpipe.training.objective import mean_nll
 
     entry, seed = recipe.entry, recipe.seed
-    everything = TokenStore.open(receipts["tokens"].folder / "tokens.zarr").read()
+    store = TokenStore.open(receipts["tokens"].folder / "tokens.zarr")
     layers, heads, width = entry.size
     model = PositionTokens(
-        grid=everything.grid,
-        codebook=everything.codebook,
-        classes=len(everything.classes),
+        grid=store.grid,
+        codebook=store.codebook,
+        classes=len(store.classes),
         layers=layers,
         heads=heads,
         width=width,
@@ -55,13 +55,13 @@ def fit_model(
     model.initialise(seed)
     if init is not None:
         load_weights(model, receipts["init"].folder)
-    written = {table.name: OrderTable.read(table.folder / "orders.parquet") for table in tables}
-    held_out = everything.select("test")
+    written = {table.name: Orders.read(table.folder / "orders.parquet") for table in tables}
+    held_out = store.read(store.rows_of("test"))
     run = Run(
         name=f"{recipe.table}/{recipe.name}",
         model=model.to(pick_device()),
-        batches=TokenBatches(everything.select("train"), batch=entry.train.batch, seed=seed),
-        source=build_source(entry.order, everything.grid, seed, written),
+        batches=TokenBatches(store.read(store.rows_of("train")), batch=entry.train.batch, seed=seed),
+        source=build_source(entry.order, store.grid, seed, written),
         config=entry,
         seed=seed,
         metrics=out / "metrics.jsonl",

@@ -36,7 +36,7 @@ def train_order_head(
 
 def _train(stage: Stage, inputs: dict[str, Receipt]) -> None:
     from oarpipe.base.devices import pick_device
-    from oarpipe.data.order_table import OrderTable
+    from oarpipe.data.order_table import Orders
     from oarpipe.data.token_store import TokenStore
     from oarpipe.models import load_model
     from oarpipe.models.order_head import OrderHead
@@ -46,7 +46,8 @@ def _train(stage: Stage, inputs: dict[str, Receipt]) -> None:
 
     recipe, device = stage.recipe, pick_device()
     entry: OrderHeadConfig = recipe.entry
-    images = TokenStore.open(inputs["tokens"].folder / "tokens.zarr").read().select("train")
+    store = TokenStore.open(inputs["tokens"].folder / "tokens.zarr")
+    images = store.read(store.rows_of("train"))
     if len(images) < 2:
         raise BadInput(f"{inputs['tokens'].folder}: {len(images)} training images, a head needs two or more")
     body = load_model(inputs["model"].folder, device)
@@ -63,7 +64,7 @@ def _train(stage: Stage, inputs: dict[str, Receipt]) -> None:
     )
     head.initialise(recipe.seed)
     train, held_out = held_apart(images, entry.held_out)
-    written = OrderTable.read(inputs["orders"].folder / "orders.parquet")
+    written = Orders.read(inputs["orders"].folder / "orders.parquet")
     run = HeadRun(
         name=f"{recipe.table}/{recipe.name}",
         body=body,

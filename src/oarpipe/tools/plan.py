@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from json import dumps
+from math import ceil
 from pathlib import Path
 from textwrap import wrap
 from typing import TYPE_CHECKING, Literal
@@ -14,6 +15,10 @@ if TYPE_CHECKING:
 
 GPUName = Literal["a100", "a100-40", "a6000", "b200", "gh200", "h100", "h200", "l40s", "rtx4090"]
 MFU = 0.4  # share of the GPU's dense rate that is reached
+# A share of an extraction runs for hours, against seconds of Snakemake's and Slurm's for a job; beyond some
+# thousands of shares, these add up (docs/scale.md).
+HOURS_A_SHARE = 2
+MOST_SHARES = 10_000
 _COLUMNS = 100
 _DOMINATING = 0.02  # share of the hours from which an entry is named
 _COUNTED = (
@@ -124,11 +129,14 @@ def _conclusions(made: "Forecast") -> Iterator[tuple[str, str]]:
         if crowded:
             names = ", ".join(f"{row} {_bytes(row.cost.memory or 0)}" for row in crowded)
             yield "memory!", f"more than the GPU's {made.machines.gpu.memory:g} GB, lower `{key}`: {names}"
-    if gpus > 1:
+    extraction = max((row.gpu_hours / row.seeds for row in made.rows if row.table == "orders"), default=0)
+    if gpus > 1 or extraction > HOURS_A_SHARE:
+        jobs = min(max(gpus, ceil(extraction / HOURS_A_SHARE)), MOST_SHARES)
         yield (
             "jobs:",
-            f"extraction and generation are cut into {gpus} jobs each: snakemake --set-scatter "
-            f"extract={gpus} generate={gpus}",
+            "counted is a job a GPU for extraction and generation; shares of an extraction that take "
+            f"{_span(extraction / jobs)} or less are easier to place and to try again: "
+            f"snakemake --set-scatter extract={jobs} generate={gpus}",
         )
     yield "counted:", _COUNTED
     yield from (("assumed:", sentence) for sentence in made.assumed)
