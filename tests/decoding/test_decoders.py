@@ -27,7 +27,8 @@ from oarpipe.decoding.protocol import Decoder, Policy, Reveal, Walk
 from oarpipe.decoding.reference import MaskedDecoder, ReferenceDecoder
 from oarpipe.decoding.reveals import Sampler, Teacher
 from oarpipe.decoding.rollout import rollout
-from oarpipe.decoding.scores import Truth, entropy, margin, max_prob
+from oarpipe.decoding.scores import Truth, doubt, entropy, margin, max_prob
+from oarpipe.decoding.walks import extract_orders
 from oarpipe.models.position_tokens import PositionTokens
 from oarpipe.orders.algebra import apply, is_order
 from tests.decoding.both_branches import BothBranches
@@ -45,6 +46,7 @@ POLICIES: dict[str, Callable[[], Policy]] = {
     "greedy": lambda: Greedy(max_prob, ONE, 9),
     "greedy by margin": lambda: Greedy(margin, ONE, 9),
     "greedy by entropy": lambda: Greedy(entropy, ONE, 9),
+    "greedy by doubt": lambda: Greedy(doubt, ONE, 9),
     "greedy by the truth": lambda: Greedy(Truth(TOKENS), ONE, 9),
     "top-k": lambda: Greedy(max_prob, FOUR_STEPS, 9),
     "lazy": lambda: Lazy(max_prob, LazyConfig(select="lazy", least=2, share=0.2), GRID),
@@ -249,6 +251,22 @@ def test_guided_samples_equal_the_official_ones_one_a_step_and_by_the_published_
     reveal = Sampler(settings(top_k=1), torch.arange(3), 0, 16)
     found = rollout(guided, policy, reveal, Grid(4, 4), 3, torch.device("cpu"))
     assert np.array_equal(found.tokens.numpy(), randar_golden[f"gen_steps{steps}_cfg{first}-{last}"])
+
+
+def test_an_extraction_may_score_places_at_another_temperature_and_by_guided_logits(
+    tiny_model: Callable[..., PositionTokens],
+) -> None:
+    def cool(logits: Tensor, candidates: Tensor) -> Tensor:
+        return (logits / 0.4 - (logits / 0.4).logsumexp(-1, keepdim=True)).exp().max(-1).values
+
+    model = tiny_model(grid=GRID).double()
+    guidance = GuidanceConfig(scale=2.5, places="guided")
+    slow = slow_walk(ReferenceDecoder, model, Greedy(cool, ONE, 9), Teacher(TOKENS), guidance)
+    found = extract_orders(model, TOKENS, LABELS, temperature=0.4, guidance=2.5)
+    plain = extract_orders(model, TOKENS, LABELS)
+    assert torch.equal(found.order, slow.order)
+    assert (found.score - slow.score).abs().max() < 1e-10
+    assert not torch.equal(found.order, plain.order)
 
 
 def test_a_sample_is_the_same_alone_and_in_a_batch(tiny_model: Callable[..., PositionTokens]) -> None:

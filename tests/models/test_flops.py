@@ -9,9 +9,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from oarpipe.base.grid import Grid
 from oarpipe.base.schedules import places_per_step
 from oarpipe.config.models import PRESETS
-from oarpipe.config.orders import FollowConfig, GreedyConfig, PerStepConfig, RuleConfig
+from oarpipe.config.orders import FollowConfig, GreedyConfig, OrdersConfig, PerStepConfig, RuleConfig
 from oarpipe.config.samples import GuidanceConfig, SamplesConfig
-from oarpipe.decoding.flops import walk_cost
+from oarpipe.decoding.flops import extraction_cost, walk_cost
 from oarpipe.decoding.walks import extract_orders, sample_tokens
 from oarpipe.models.flops import (
     ModelSize,
@@ -122,6 +122,14 @@ def test_guidance_adds_a_walk_that_is_asked_about_the_chosen_places_or_all(
         second -= 2 * 16 * size.projection
     assert walk_flops(size, asked) + second == counted(sample(model, config))
     assert walk_cost(size, config.policy, config.guidance) == counted(sample(model, config))
+
+
+def test_a_guided_extraction_costs_what_the_counter_sees(tiny_model: Make) -> None:
+    model = tiny_model()
+    tokens, labels = torch.zeros(1, 16, dtype=torch.int64), torch.zeros(1, dtype=torch.int64)
+    entry = OrdersConfig(model="m", tokens="t", guidance=2.0)
+    seen = counted(lambda: extract_orders(model, tokens, labels, guidance=2.0))
+    assert extraction_cost(ModelSize.of(model), entry, views=1) == seen
 
 
 def test_a_next_token_walk_asks_for_what_the_counter_sees() -> None:

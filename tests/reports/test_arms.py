@@ -48,6 +48,7 @@ def models(**entries: Any) -> dict[str, dict[str, Any]]:
         "orders": {
             "greedy": {"model": "any", "tokens": "t"},
             "near": {"model": "any", "tokens": "t", "policy": {"select": "near", "strength": 0.3}},
+            "other": {"model": "any", "tokens": "t", "temperature": 0.5, "guidance": 2.0},
         },
     }
     return plain(validate(book))
@@ -59,6 +60,7 @@ def test_every_order_source_has_a_name() -> None:
         fixed={"order": {"kind": "rule", "name": "fixed_random"}},
         means={"order": {"kind": "class_mean", "orders": "greedy"}},
         near={"order": {"kind": "table", "orders": "near"}},
+        other={"order": {"kind": "table", "orders": "other"}},
         another={"order": {"kind": "another", "orders": "greedy"}},
         own={"order": {"kind": "permutation"}},
         backwards={"order": {"kind": "reversed", "of": {"kind": "table", "orders": "greedy"}}},
@@ -71,6 +73,7 @@ def test_every_order_source_has_a_name() -> None:
         "fixed": ("permutation", "no"),
         "means": ("class mean", "no"),
         "near": ("near λ=0.3", "no"),
+        "other": ("greedy, scored at temperature 0.5, guided by 2", "no"),
         "another": ("another image's greedy", "no"),
         "own": ("one random a sample", "no"),
         "backwards": ("greedy reversed", "no"),

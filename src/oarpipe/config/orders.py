@@ -262,6 +262,10 @@ class OrdersConfig(Strict):
         description="a view that is another's mirror image gets its order mirrored, with scores of its own",
     )
     policy: PolicyConfig = GreedyConfig(select="greedy")
+    temperature: float = Field(1.0, gt=0, description="at which places are scored")
+    guidance: float = Field(
+        1.0, ge=0, description="scale of classifier-free guidance of the scores; 1 is none, and half the cost"
+    )
     precision: Precision = Field(
         "float32",
         description="of the walk's weights and activations; scores are float32 (bfloat16 suits GPUs)",

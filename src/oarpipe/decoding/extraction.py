@@ -96,7 +96,16 @@ class OrderExtractor:
     def _extract(self, codes: torch.Tensor, labels: torch.Tensor, order: torch.Tensor | None = None) -> Walk:
         follows = order is not None and self.source is None
         policy = IN_GIVEN_ORDER if follows else self.config.policy
-        return extract_orders(self.model, codes, labels, policy, order=order, head=self.head)
+        return extract_orders(
+            self.model,
+            codes,
+            labels,
+            policy,
+            order=order,
+            head=self.head,
+            temperature=self.config.temperature,
+            guidance=self.config.guidance,
+        )
 
     def _views(self, rows: Int[Tensor, " B"]) -> tuple[Int[Tensor, " B"], Int[Tensor, " B"]]:
         """The row of the sample in `tokens`, and the view."""

@@ -42,8 +42,9 @@ def walk_cost(
 def extraction_cost(size: ModelSize, entry: OrdersConfig, views: int, *, head: int = 0) -> int:
     """FLOP of one image with so many views, of which mirrored ones are only walked in a given order."""
     mirrored = mirrored_views(views) if entry.mirror else 0
-    walked = (views - mirrored) * walk_cost(size, entry.policy, head=head)
-    return walked + mirrored * walk_cost(size, IN_GIVEN_ORDER)
+    guidance = GuidanceConfig(scale=entry.guidance, places="guided")
+    walked = (views - mirrored) * walk_cost(size, entry.policy, guidance, head=head)
+    return walked + mirrored * walk_cost(size, IN_GIVEN_ORDER, guidance)
 
 
 def filled(size: ModelSize, policy: PolicyConfig) -> Sequence[int]:

@@ -18,7 +18,7 @@ from oarpipe.config.orders import (
 from oarpipe.decoding.lazy import Lazy
 from oarpipe.decoding.predicted import Predicted
 from oarpipe.decoding.protocol import Emission, Policy, View
-from oarpipe.decoding.scores import SCORES, Score, Truth, all_scores, best, max_prob
+from oarpipe.decoding.scores import SCORES, Score, Truth, all_scores, at, best, max_prob
 
 
 class Follow:
@@ -89,15 +89,20 @@ def build_policy(
     *,
     order: Int[Tensor, "B N"] | None = None,
     truth: Int[Tensor, "B N"] | None = None,
+    temperature: float = 1.0,
 ) -> Policy:
-    """The policy a recipe asks for; `order` serves `follow`, `truth` the score of that name."""
+    """The policy a recipe asks for; `order` serves `follow`, `truth` the score of that name.
+
+    Places are scored at `temperature`.
+    """
     if isinstance(config, FollowConfig):
         assert order is not None
-        return Follow(order, config.per_step)
+        return Follow(order, config.per_step, at(temperature, max_prob))
     score = SCORES.get(config.score)
     if score is None:
         assert truth is not None
         score = Truth(truth)
+    score = at(temperature, score)
     if isinstance(config, GreedyConfig):
         return Greedy(score, config.per_step, grid.positions)
     if isinstance(config, LazyConfig):

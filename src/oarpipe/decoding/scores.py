@@ -1,6 +1,7 @@
 """What makes a place a good next one: the score of an answer, float32 or wider, the higher the better.
 
-Scores are taken at temperature 1 and unfiltered; ties go to the lowest position.
+Scores are taken at temperature 1, unless an extraction asks for another, and unfiltered; ties go to the
+lowest position.
 """
 
 from collections.abc import Callable
@@ -50,6 +51,13 @@ class Truth:
 
 
 SCORES: dict[str, Score] = {"max_prob": max_prob, "margin": margin, "entropy": entropy, "doubt": doubt}
+
+
+def at(temperature: float, score: Score) -> Score:
+    """The score at another temperature."""
+    if temperature == 1.0:
+        return score
+    return lambda logits, candidates: score(logits / temperature, candidates)
 
 
 def all_scores(score: Score, emission: Emission, candidates: Int[Tensor, "B M"]) -> Float[Tensor, "B M"]:

@@ -32,14 +32,19 @@ def extract_orders(
     *,
     order: Int[Tensor, "B N"] | None = None,
     head: OrderHead | None = None,
+    temperature: float = 1.0,
+    guidance: float = 1.0,
 ) -> Walk:
     """Walks with the truth in hand (paper §4.3); `tokens` in raster order. Greedy if no policy is given.
 
-    `order` serves a `follow` policy, whose walk scores a given order; `head` a `predicted` one.
+    `order` serves a `follow` policy, whose walk scores a given order; `head` a `predicted` one. Places are
+    scored at `temperature`, and by guided logits if there is `guidance`, whose log-probabilities are then no
+    likelihoods.
     """
     config = policy or GreedyConfig(select="greedy")
-    chosen = build_policy(config, model.grid, order=order, truth=tokens)
-    return _walked(decoder_of(model, labels, config, head), chosen, Teacher(tokens), model, labels)
+    chosen = build_policy(config, model.grid, order=order, truth=tokens, temperature=temperature)
+    decoder = guided_decoder(model, labels, config, GuidanceConfig(scale=guidance, places="guided"), head)
+    return _walked(decoder, chosen, Teacher(tokens), model, labels)
 
 
 def sample_tokens(

@@ -13,7 +13,7 @@ from oarpipe.data.token_store import TokenStore
 from oarpipe.decoding.flops import extraction_cost
 from oarpipe.metrics.agreement import Agreement, agreement
 from oarpipe.models.flops import ModelSize, ffn_width
-from oarpipe.reports.arms import policy_name
+from oarpipe.reports.arms import extraction_name
 from oarpipe.reports.results import Results
 
 
@@ -88,14 +88,15 @@ def _config(receipt: Receipt) -> OrdersConfig:
 
 
 def _is_exact(config: OrdersConfig) -> bool:
-    """Every open place is asked about before each is filled, in float32, for every view."""
+    """As the paper does it: every open place is asked about before each is filled, each view; in float32."""
     is_greedy = isinstance(config.policy, GreedyConfig) and config.policy.per_step.kind == "one"
-    return is_greedy and config.precision == "float32" and not config.mirror
+    is_plain = config.temperature == config.guidance == 1.0
+    return is_greedy and is_plain and config.precision == "float32" and not config.mirror
 
 
 def _described(results: Results, receipt: Receipt) -> str:
     config = _config(receipt)
-    told = [policy_name(receipt.recipe["policy"], results.recipes("orders"))]
+    told = [extraction_name(receipt.recipe, results.recipes("orders"))]
     told += ["bfloat16"] * (config.precision == "bfloat16") + ["mirrored views"] * config.mirror
     return ", ".join(told)
 

@@ -161,18 +161,28 @@ def source_name(source: Mapping[str, Any], orders: Recipes) -> str:
         case "rule":
             return PERMUTATION if source["name"] == "fixed_random" else str(source["name"])
         case "table":
-            return policy_name(orders[source["orders"]]["policy"], orders)
+            return extraction_name(orders[source["orders"]], orders)
         case "class_mean":
-            name = policy_name(orders[source["orders"]]["policy"], orders)
+            name = extraction_name(orders[source["orders"]], orders)
             return CLASS_MEAN if name == GREEDY else f"{CLASS_MEAN} of {name}"
         case "another":
-            return f"another image's {policy_name(orders[source['orders']]['policy'], orders)}"
+            return f"another image's {extraction_name(orders[source['orders']], orders)}"
         case "permutation":
             return f"one random a {source['per']}"
         case "reversed" | "mirrored":
             return f"{source_name(source['of'], orders)} {source['kind']}"
         case kind:
             return str(kind)
+
+
+def extraction_name(extraction: Mapping[str, Any], orders: Recipes) -> str:
+    """Its policy, and what else its scores are of."""
+    told = [policy_name(extraction["policy"], orders)]
+    if extraction["temperature"] != 1.0:
+        told.append(f"scored at temperature {extraction['temperature']:g}")
+    if extraction["guidance"] != 1.0:
+        told.append(f"guided by {extraction['guidance']:g}")
+    return ", ".join(told)
 
 
 def policy_name(policy: Mapping[str, Any], orders: Recipes) -> str:

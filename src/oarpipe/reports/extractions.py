@@ -12,7 +12,7 @@ from oarpipe.data.order_table import OrderTable
 from oarpipe.data.token_store import TokenStore
 from oarpipe.metrics.paths import mean_step_distance, random_step_distance
 from oarpipe.orders.rules import rule_order
-from oarpipe.reports.arms import COLOURS, OTHER_COLOURS, policy_name
+from oarpipe.reports.arms import COLOURS, OTHER_COLOURS, extraction_name
 from oarpipe.reports.figures import band, histogram
 from oarpipe.reports.gallery import Sheet, shade, sheet, step_colours
 from oarpipe.reports.results import Results
@@ -47,11 +47,12 @@ def extractions(results: Results) -> list[Extraction]:
         table = OrderTable.read(receipt.folder / "orders.parquet", most=ROWS_SHOWN)
         store = TokenStore.open(tokens.folder / "tokens.zarr")
         first = table.view == 0
-        key = f"{receipt.recipe['model']} {receipt.recipe['policy']}"
+        name = extraction_name(receipt.recipe, results.recipes("orders"))
+        key = f"{receipt.recipe['model']} {name}"
         if key not in found or first.sum() > len(found[key].order):
             found[key] = Extraction(
                 receipt.name,
-                policy_name(receipt.recipe["policy"], results.recipes("orders")),
+                name,
                 store.grid,
                 store.classes,
                 table.sample_id[first],

@@ -66,13 +66,22 @@ def _extract_parts(
         "tokens": inputs["tokens"].digest,
         "grid": f"{store.grid.height}x{store.grid.width}",
         "policy": entry.policy.model_dump_json(),
+        "temperature": str(entry.temperature),
+        "guidance": str(entry.guidance),
         "precision": entry.precision,
         "split": entry.split,
     }
     model = load_model(inputs["model"].folder, pick_device(), entry.precision)
     batch = entry.batch
     if batch == "auto":
-        choose = partial(fitting_batch, model, entry.policy, entry.precision, most=entry.part)
+        choose = partial(
+            fitting_batch,
+            model,
+            entry.policy,
+            entry.precision,
+            most=entry.part,
+            guided=entry.guidance != 1.0,
+        )
         batch = int(stage.settle("batch", choose))
     head = load_head(heads[0].folder, pick_device()) if heads else None
     tables = {table.name: Orders.read(table.folder / "orders.parquet") for table in written}

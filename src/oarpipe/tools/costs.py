@@ -158,6 +158,7 @@ class Costing:
                 samples=_together(entry.batch),
                 queries=most_asked(size, entry.policy),
                 precision=entry.precision,
+                branches=1 if entry.guidance == 1.0 else 2,
             ),
             jobs=self.shards,
             merge="merge_orders",
