@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from oarpipe.base.attempts import Attempt
+from oarpipe.base.attempts import MARK, Attempt
 from oarpipe.base.log import log
 from oarpipe.base.shards import Shard
 from oarpipe.config.recipe import FORMATS, Recipe
@@ -29,6 +29,7 @@ RECEIPT = "receipt.json"
 # a stage that its work is already done.
 DONE = ".done.json"
 RUN = "run.json"
+SAFETENSORS = ".tmp"  # how the files begin that safetensors writes and then renames
 
 
 def write_atomically(file: Path, write: Callable[[Path], None]) -> None:
@@ -42,8 +43,7 @@ def write_atomically(file: Path, write: Callable[[Path], None]) -> None:
     try:
         write(partial)
         if partial.is_file():
-            with partial.open("rb") as handle:
-                os.fsync(handle.fileno())
+            _flush(partial)
         os.replace(partial, file)
     except BaseException as error:
         remove(partial)
@@ -51,6 +51,12 @@ def write_atomically(file: Path, write: Callable[[Path], None]) -> None:
         if number is not None:
             raise OSError(number, os.strerror(number), str(file)) from error
         raise
+
+
+def _flush(file: Path) -> None:
+    """Waits until a file is on the disk."""
+    with file.open("rb") as handle:
+        os.fsync(handle.fileno())
 
 
 def _error_number(error: BaseException) -> int | None:
@@ -218,19 +224,29 @@ class Stage:
         `unless` says whether the work must be done in spite of a receipt.
         """
         receipt = self._finished_before(unless)
-        if receipt is None:
+        if receipt is None or (shard is None and self._is_untidy()):
             self._attempt = Attempt(self.out, self.state, str(shard or ""))
             self._attempt.begin()
             receipt = self._finished_before(unless)  # by the one that was waited for
         if receipt is None:
             (self.out / RECEIPT).unlink(missing_ok=True)
+            _sweep(self.out)
             return False
         receipt.write(self.out / RECEIPT)
-        self._end_attempt()
+        if self._attempt is not None:
+            self._put_away(shard)
         log.info("%s is already complete", self.out)
         return True
 
-    def _end_attempt(self) -> None:
+    def _is_untidy(self) -> bool:
+        """Whether whoever finished this is just putting its things away, or was killed before."""
+        return any((self.out / name).exists() for name in ("state", MARK.format("")))
+
+    def _put_away(self, shard: Shard | None) -> None:
+        """Ends the attempt; beside results that are whole nothing else is kept."""
+        if shard is None:
+            remove(self.out / "state")
+            _sweep(self.out)
         if self._attempt is not None:
             self._attempt.finish()
 
@@ -269,11 +285,15 @@ class Stage:
         return self.state / "settled"
 
     def finish(self, *names: str) -> Receipt:
-        """Issues the receipt for files (or folders) under `out`, and clears the state of all attempts."""
-        files = {
-            file.relative_to(self.out).as_posix(): {"size": file.stat().st_size, "sha256": sha256(file)}
-            for file in sorted(_files(self.out / name for name in names))
-        }
+        """Issues the receipt for files (or folders) under `out`, and clears the state of all attempts.
+
+        All that it lists is on the disk before: zarr flushes nothing, and the state it was made from goes.
+        """
+        files = {}
+        for file in sorted(_files(self.out / name for name in names)):
+            _flush(file)
+            name = file.relative_to(self.out).as_posix()
+            files[name] = {"size": file.stat().st_size, "sha256": sha256(file)}
         receipt = Receipt(
             table=self.recipe.table,
             name=self.recipe.name,
@@ -290,8 +310,7 @@ class Stage:
         self._write_run(self.out / RUN)
         receipt.write(self.out / DONE)
         receipt.write(self.out / RECEIPT)
-        remove(self.out / "state")
-        self._end_attempt()
+        self._put_away(None)
         return receipt
 
     def finish_shard(self, shard: Shard) -> None:
@@ -299,7 +318,7 @@ class Stage:
         if self.state.is_dir():  # there is none where the whole was finished before
             self._write_run(self.state / f"{shard}.{RUN}")
         write_json(shard_receipt(self.out, shard), {"fingerprint": self.fingerprint, "shard": str(shard)})
-        self._end_attempt()
+        self._put_away(shard)
 
     def _write_run(self, file: Path) -> None:
         """How long it took and on what: beside the receipt, never in it."""
@@ -320,6 +339,16 @@ class Stage:
         if counts:
             facts["counts"] = counts
         write_json(file, facts)
+
+
+def _sweep(out: Path) -> None:
+    """Removes what killed processes half wrote below a folder; not while there are marks of shards."""
+    if any(out.glob(MARK.format(".*"))):
+        return
+    for path in list(out.rglob("*")):
+        is_half = path.suffix == ".partial" and not path.name.startswith(".writer")
+        if is_half or path.name.startswith(SAFETENSORS):
+            remove(path)
 
 
 def shard_receipt(out: Path, shard: Shard) -> Path:

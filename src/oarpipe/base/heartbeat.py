@@ -21,6 +21,7 @@ from typing import Any
 
 from oarpipe.base.log import latest_progress, log
 from oarpipe.base.stopping import batch_job, stop_requested, time_limit
+from oarpipe.errors import naming
 
 BEAT = 15.0  # seconds between two signs of life
 DEAD_AFTER = 12  # beats that failed to come, by the file server's clock
@@ -81,11 +82,11 @@ class Mark:
         except FileExistsError:
             return False
         try:
-            with os.fdopen(handle, "w") as out:
+            with naming(self.file), os.fdopen(handle, "w") as out:
                 out.write(self._text())
-        except OSError as error:  # a full disk, which leaves a claim that nobody makes
+        except OSError:  # a full disk, which leaves a claim that nobody makes
             self.file.unlink(missing_ok=True)
-            raise OSError(error.errno, error.strerror, str(self.file)) from error
+            raise
         return True
 
     def _bury(self, seen: "Seen") -> bool:
@@ -135,6 +136,8 @@ class Mark:
             _held.pop(self.file.absolute(), None)
             if self._pid == os.getpid() and self._is_mine():  # a forked child ends without a word
                 self.file.unlink()
+                for half in self.file.parent.glob(f"{self.file.name}.*.partial"):  # of those that were killed
+                    half.unlink(missing_ok=True)
 
     def _text(self) -> str:
         facts = {

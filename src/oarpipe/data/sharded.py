@@ -16,7 +16,7 @@ import zarr
 from zarr.codecs import BloscCodec, Crc32cCodec
 
 from oarpipe.base.files import remove
-from oarpipe.errors import FingerprintMismatch, IncompleteData
+from oarpipe.errors import FingerprintMismatch, IncompleteData, naming
 
 # What zarr and its codecs raise on files that are cut short, altered or unreadable.
 _DAMAGE = (ValueError, RuntimeError, OSError, KeyError, IndexError, TypeError)
@@ -68,7 +68,7 @@ class ShardedStore:
         wanted = {"rows": rows, "shard": shard, "columns": shapes, "facts": dict(facts)}
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(suffix=".partial", dir=path.parent) as folder:
+            with naming(path), tempfile.TemporaryDirectory(suffix=".partial", dir=path.parent) as folder:
                 new = Path(folder) / path.name
                 _make(new, columns, wanted)
                 try:
@@ -130,11 +130,9 @@ class ShardedStore:
             )
             # Removed first: zarr merges a short last shard with what is there, which may be damaged.
             file = self.file_of(name, i)
-            try:
+            with naming(file):
                 file.unlink(missing_ok=True)
                 array[rows.start : rows.stop] = stored
-            except OSError as error:  # a full disk tells no name
-                raise OSError(error.errno, error.strerror, str(file)) from error
 
     def read(self, name: str, start: int = 0, stop: int | None = None) -> np.ndarray:
         """Rows `start..stop` of one array; `IncompleteData` names a missing or damaged shard."""
