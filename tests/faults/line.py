@@ -1,7 +1,7 @@
 """Every stage that writes, on the smallest ingredients, as commands that make a folder."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -83,13 +83,13 @@ def works(root: Path) -> list[Work]:
     information = recipe_of("information", "i", INFORMATION)
     add("information", "information", recipe=information, models=[model], tokens=store)
     evaluation = recipe_of("evaluations", "e", EVALUATION)
-    measuring = add(
-        "measured", "features", recipe=evaluation, samples=sets, dataset=dataset, features=network
-    )
+    measuring = add("m", "features", recipe=evaluation, samples=sets, dataset=dataset, features=network)
     add("evaluated", "evaluate", recipe=evaluation, measured=finished(measuring))
     book = small_book()
     grown = {flag: folders for flag, folders in grow(book, root / "grown").items() if folders}
-    add("page", "report", recipe=book.recipe("reports", "r", 0), **grown)
+    page = book.recipe("reports", "r", 0)
+    page = replace(page, entry=page.entry.model_copy(update={"images": 1, "playbacks": 0}))
+    add("page", "report", recipe=page, **grown)
     return made
 
 

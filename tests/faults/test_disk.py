@@ -18,7 +18,7 @@ from tests.faults.line import Work, content, digest
 VERBS = [
     *("index", "train_features", "train_tokenizer", "tokenize", "train", "extract", "merge_orders"),
     *("train_order_head", "generate", "merge_samples", "distill", "search", "information", "features"),
-    *("evaluate", "report"),
+    *("evaluate", pytest.param("report", marks=pytest.mark.faults)),  # seconds each
 ]
 TAKES_SPACE = ("open", "write", "fsync", "truncate", "mkdir", "link")
 REFUSAL = "the disk is full; free some space, then run the same command again"

@@ -89,7 +89,7 @@ def _crc32(tensors: Mapping[str, Tensor]) -> str:
     found = 0
     for key, tensor in sorted(tensors.items()):
         found = zlib.crc32(f"{key} {tensor.dtype} {list(tensor.shape)}".encode(), found)
-        found = zlib.crc32(tensor.cpu().reshape(-1).view(torch.uint8).numpy(), found)
+        found = zlib.crc32(tensor.cpu().reshape(-1).view(torch.uint8).numpy().data, found)
     return f"{found:08x}"
 
 
