@@ -28,6 +28,7 @@ DEAD_AFTER = 12  # beats that failed to come, by the file server's clock
 WATCHED = 4  # beats that a waiting process has seen none of, by its own
 LOOK = 2.0  # seconds between two looks of a waiting process
 TELL = 60.0  # seconds between two messages of it
+TOLD = {"nonce", "host", "pid", "started", "place", "job", "limit", "since", "beats"}  # by a mark
 SETTLE = 0.2  # seconds after which a mark taken from the dead must still be ours
 
 _held: dict[Path, "Mark"] = {}
@@ -93,10 +94,10 @@ class Mark:
         """Removes a dead writer's mark; one that is already another's, who was quicker, is put back."""
         grave = self.file.with_name(f"{self.file.name}.{self._nonce}.partial")
         try:
-            if self.file.read_text() != seen.text:
+            if _read(self.file) != seen.text:
                 return False
             os.rename(self.file, grave)
-            if grave.read_text() == seen.text:
+            if _read(grave) == seen.text:
                 return True
             with contextlib.suppress(FileExistsError):
                 os.link(grave, self.file)
@@ -263,17 +264,18 @@ def _server_time(file: Path) -> float:
 
 def _read(file: Path) -> str | None:
     try:
-        return file.read_text()
+        return file.read_text(errors="replace")
     except FileNotFoundError:
         return None
 
 
 def _facts(text: str | None) -> dict[str, Any]:
+    """What a mark tells; nothing if it is half-written or damaged."""
     try:
-        facts: dict[str, Any] = json.loads(text or "{}")
-        return facts
+        facts = json.loads(text or "")
     except json.JSONDecodeError:
         return {}
+    return facts if isinstance(facts, dict) and facts.keys() >= TOLD else {}
 
 
 def _place() -> str | None:

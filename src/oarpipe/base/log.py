@@ -89,7 +89,7 @@ class MetricsLog:
     def __init__(self, file: Path, *, first_step: int = 0) -> None:
         self.file = file
         kept = [r for r in read_metrics(file) if r["step"] < first_step] if file.exists() else []
-        self._clock = time.monotonic() - (kept[-1]["seconds"] if kept else 0.0)
+        self._clock = time.monotonic() - (kept[-1].get("seconds", 0.0) if kept else 0.0)
         partial = file.with_name(f"{file.name}.partial")  # a kill must not lose the lines before it
         with naming(file):
             file.parent.mkdir(parents=True, exist_ok=True)
@@ -104,11 +104,14 @@ class MetricsLog:
 
 
 def read_metrics(file: Path) -> list[dict[str, Any]]:
-    """The lines of a metrics.jsonl; a last line cut short by a kill is dropped."""
-    rows = []
-    for line in file.read_text().splitlines():
+    """The lines of a metrics.jsonl up to one that was cut short by a kill, or is damaged."""
+    rows: list[dict[str, Any]] = []
+    for line in file.read_text(errors="replace").splitlines():
         try:
-            rows.append(json.loads(line))
+            row = json.loads(line)
         except json.JSONDecodeError:
             break
+        if not isinstance(row, dict) or "step" not in row:
+            break
+        rows.append(row)
     return rows

@@ -155,6 +155,12 @@ class ShardedStore:
                 ) from error
         return out
 
+    def check(self) -> None:
+        """Reads everything once; `IncompleteData` names a missing or damaged shard."""
+        for name in self.columns:
+            for i in range(self.shards):
+                self.read(name, self.range_of(i).start, self.range_of(i).stop)
+
     def _has(self, name: str, i: int) -> bool:
         file = self.file_of(name, i)
         return file.is_file() and file.stat().st_size > 0  # zarr reads an empty file as fill values, too
@@ -173,7 +179,11 @@ class ShardedStore:
 
 
 def publish(source: Path, target: Path) -> None:
-    """Moves a finished store to its final name; after a kill in between, calling it again is right."""
+    """Moves a finished store to its final name; after a kill in between, calling it again is right.
+
+    Every checksum is looked at before, while a damaged shard is all that must be made anew.
+    """
+    ShardedStore.open(unpublished(source, target)).check()
     moved = _moved(source)
     if source.exists():
         for partial in source.rglob("*.partial"):  # left by killed writers; equal stores have equal files
