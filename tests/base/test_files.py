@@ -163,3 +163,28 @@ def test_a_folder_is_receipted_file_by_file(tmp_path: Path) -> None:
     assert list(receipt.files) == ["store/a", "store/b/1"]
     write_text(tmp_path / "store" / "b" / "1", "two")
     assert "store/b/1" in str(receipt.damage())
+
+
+def test_what_killed_ones_half_wrote_goes_but_not_while_shards_are_written(tmp_path: Path) -> None:
+    halves = [tmp_path / "data.txt.99.partial", tmp_path / "state" / "0" / ".tmpAb12Cd"]
+    for half in halves:
+        write_text(half, "half")
+    mark = tmp_path / ".writer.1-of-2.json"
+    mark.touch()
+    assert not Stage(recipe(), tmp_path).is_done()
+    assert all(half.exists() for half in halves)
+    mark.unlink()
+    stage = Stage(recipe(), tmp_path)
+    assert not stage.is_done()
+    assert not any(half.exists() for half in halves)
+    write_text(tmp_path / "data.txt", "images")
+    stage.finish("data.txt")
+    assert sorted(file.name for file in tmp_path.iterdir()) == [DONE, "data.txt", RECEIPT, "run.json"]
+
+
+def test_who_was_killed_while_putting_away_is_tidied_up_after(tmp_path: Path) -> None:
+    finish(tmp_path)
+    write_text(tmp_path / "state" / "0" / "part", "left")
+    (tmp_path / RECEIPT).unlink()
+    assert Stage(recipe(), tmp_path).is_done()
+    assert sorted(file.name for file in tmp_path.iterdir()) == [DONE, "data.txt", RECEIPT, "run.json"]
