@@ -44,6 +44,8 @@ def naming(file: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        if error.errno is None:
+            raise
         raise OSError(error.errno, error.strerror, str(file)) from error
 
 

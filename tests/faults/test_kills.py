@@ -18,7 +18,7 @@ from tests.faults.line import digest
 from tests.stages.ingredients import SQUARE, model_recipe, tokens, words
 
 # Some seconds of steps, and a checkpoint every few steps, so that many kills hit one.
-RECIPE = model_recipe(steps=300, log_every=1, checkpoint_minutes=0.02 / 60)
+RECIPE = model_recipe(steps=150, log_every=1, checkpoint_minutes=0.02 / 60)
 
 
 class Process(Protocol):

@@ -233,20 +233,24 @@ class Stage:
             _sweep(self.out)
             return False
         receipt.write(self.out / RECEIPT)
-        if self._attempt is not None:
-            self._put_away(shard)
+        if shard is None and self._attempt is not None:
+            self._put_away(self.state)
+        self._end_attempt()
         log.info("%s is already complete", self.out)
         return True
 
     def _is_untidy(self) -> bool:
         """Whether whoever finished this is just putting its things away, or was killed before."""
-        return any((self.out / name).exists() for name in ("state", MARK.format("")))
+        return self.state.exists() or (self.out / MARK.format("")).exists()
 
-    def _put_away(self, shard: Shard | None) -> None:
-        """Ends the attempt; beside results that are whole nothing else is kept."""
-        if shard is None:
-            remove(self.out / "state")
-            _sweep(self.out)
+    def _put_away(self, state: Path) -> None:
+        """Removes what is not needed beside results that are whole."""
+        remove(state)
+        with contextlib.suppress(OSError):  # of another recipe there is unfinished work
+            (self.out / "state").rmdir()
+        _sweep(self.out)
+
+    def _end_attempt(self) -> None:
         if self._attempt is not None:
             self._attempt.finish()
 
@@ -310,7 +314,8 @@ class Stage:
         self._write_run(self.out / RUN)
         receipt.write(self.out / DONE)
         receipt.write(self.out / RECEIPT)
-        self._put_away(None)
+        self._put_away(self.out / "state")
+        self._end_attempt()
         return receipt
 
     def finish_shard(self, shard: Shard) -> None:
@@ -318,7 +323,7 @@ class Stage:
         if self.state.is_dir():  # there is none where the whole was finished before
             self._write_run(self.state / f"{shard}.{RUN}")
         write_json(shard_receipt(self.out, shard), {"fingerprint": self.fingerprint, "shard": str(shard)})
-        self._put_away(shard)
+        self._end_attempt()
 
     def _write_run(self, file: Path) -> None:
         """How long it took and on what: beside the receipt, never in it."""
@@ -342,13 +347,17 @@ class Stage:
 
 
 def _sweep(out: Path) -> None:
-    """Removes what killed processes half wrote below a folder; not while there are marks of shards."""
+    """Removes what killed processes half wrote in a results folder; not while there are marks of shards."""
     if any(out.glob(MARK.format(".*"))):
         return
-    for path in list(out.rglob("*")):
-        is_half = path.suffix == ".partial" and not path.name.startswith(".writer")
-        if is_half or path.name.startswith(SAFETENSORS):
-            remove(path)
+    for folder, folders, files in os.walk(out):
+        if DONE in files and Path(folder) != out:  # another stage's, such as an evaluation's features
+            folders.clear()
+            continue
+        for name in [*folders, *files]:
+            is_half = name.endswith(".partial") and not name.startswith(".writer")
+            if is_half or name.startswith(SAFETENSORS):
+                remove(Path(folder) / name)
 
 
 def shard_receipt(out: Path, shard: Shard) -> Path:

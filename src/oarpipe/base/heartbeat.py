@@ -28,8 +28,8 @@ DEAD_AFTER = 12  # beats that failed to come, by the file server's clock
 WATCHED = 4  # beats that a waiting process has seen none of, by its own
 LOOK = 2.0  # seconds between two looks of a waiting process
 TELL = 60.0  # seconds between two messages of it
-TOLD = {"nonce", "host", "pid", "started", "place", "job", "limit", "since", "beats"}  # by a mark
 SETTLE = 0.2  # seconds after which a mark taken from the dead must still be ours
+TOLD = {"nonce", "host", "pid", "started", "place", "job", "limit", "since", "beats"}  # by a whole mark
 
 _held: dict[Path, "Mark"] = {}
 _guard = threading.RLock()
