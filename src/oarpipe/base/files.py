@@ -89,6 +89,19 @@ def read_json(file: Path) -> Any:
         raise IncompleteData(f"{file}: missing or broken ({error}); delete it and run again") from error
 
 
+def write_sealed(file: Path, content: Any) -> None:
+    """`write_json` with a hash, for numbers in unfinished work: no receipt guards them yet."""
+    write_json(file, {"sha256": hash_of(content), "content": content})
+
+
+def read_sealed(file: Path) -> Any:
+    """What `write_sealed` wrote; `IncompleteData` if the file is missing or altered."""
+    sealed = read_json(file)
+    if not isinstance(sealed, dict) or hash_of(sealed.get("content")) != sealed.get("sha256"):
+        raise IncompleteData(f"{file}: damaged, it is not what was written; delete it and run again")
+    return sealed["content"]
+
+
 def remove(path: Path) -> None:
     """Deletes a file or a folder, if it is there."""
     if path.is_dir() and not path.is_symlink():

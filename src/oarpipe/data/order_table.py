@@ -1,10 +1,12 @@
 """The orders of an extraction in parquet: one row a sample and view, for any tool to read.
 
 An extraction writes parts named by the rows they hold, so that other sharding finds them again; the
-merge checks them and makes one sorted table. Provenance lies in the file's metadata, key `oarpipe`.
+merge checks them and makes one sorted table. Provenance lies in the file's metadata, key `oarpipe`, beside
+a checksum of everything: parquet's own leave out what says how the pages are to be read.
 """
 
 import json
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -19,7 +21,7 @@ from oarpipe.errors import BadInput, FingerprintMismatch, IncompleteData
 
 NO_CAPTION = -1
 _ROW_GROUP = 16_384
-_KEY = b"oarpipe"
+_KEY, _CHECKSUM = b"oarpipe", b"oarpipe.crc32"
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ class OrderTable:
         problem = self.problem()
         assert problem is None, f"{file}: {problem}"
         schema = _schema(self.order.shape[1]).with_metadata(
-            {_KEY: json.dumps(self.provenance, sort_keys=True)}
+            {_KEY: json.dumps(self.provenance, sort_keys=True), _CHECKSUM: self._crc32()}
         )
         table = pa.table(
             [_to_arrow(getattr(self, name), schema.field(name).type) for name in schema.names], schema
@@ -71,7 +73,7 @@ class OrderTable:
             raise IncompleteData(f"{file}: no such order table; run the extraction that makes it")
         try:
             table = _read(file)
-        except (OSError, pa.ArrowInvalid, ValueError, KeyError, TypeError) as error:
+        except (OSError, pa.ArrowException, ValueError, KeyError, TypeError) as error:
             detail = " ".join(str(error).split())
             raise IncompleteData(
                 f"{file}: truncated or damaged ({detail}); delete it and extract again"
@@ -118,6 +120,13 @@ class OrderTable:
                     f"orders: sample {sample}, view {view} is there {what} ({len(pairs)} such rows); "
                     "delete the parts that hold it and extract again"
                 )
+
+    def _crc32(self) -> str:
+        """A checksum of provenance and columns."""
+        found = zlib.crc32(json.dumps(self.provenance, sort_keys=True).encode())
+        for name in sorted(f.name for f in fields(self) if f.name != "provenance"):
+            found = zlib.crc32(np.ascontiguousarray(getattr(self, name)).data, found)
+        return f"{found:08x}"
 
     def problem(self) -> str | None:
         """The first row that is no permutation or out of sequence, in words; None for a valid table."""
@@ -197,7 +206,11 @@ def _read(file: Path) -> OrderTable:
                 )
             row += len(batch)
         provenance = json.loads(schema.metadata[_KEY])
-    return OrderTable(**columns, provenance={str(key): str(value) for key, value in provenance.items()})
+    table = OrderTable(**columns, provenance={str(key): str(value) for key, value in provenance.items()})
+    checksum = table._crc32().encode()
+    if schema.metadata.get(_CHECKSUM, checksum) != checksum:  # those of older files had none
+        raise ValueError("its content is not what was written")
+    return table
 
 
 def rows_in_common(
