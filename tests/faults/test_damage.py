@@ -91,15 +91,14 @@ class HalfDone:
 def half_done(
     request: pytest.FixtureRequest, disk: Disk, shelf: list[Work], tmp_path: Path
 ) -> Iterator[HalfDone]:
-    """The work whose last command is the verb of the test."""
-    verb = request.getfixturevalue("verb")
-    work = next(work for work in shelf if work.commands[-1][0] == verb)
+    """The work whose last command is the test's."""
+    work = next(work for work in shelf if work.commands[-1][0] == request.param)
     made = HalfDone(disk, work, tmp_path / "before")
     yield made
     shutil.rmtree(made.out)
 
 
-@pytest.mark.parametrize("verb", QUICK)
+@pytest.mark.parametrize("half_done", QUICK, indirect=True)
 def test_a_flipped_bit_does_no_harm_or_is_told_with_the_file(half_done: HalfDone) -> None:
     for file in half_done.files():
         half_done.harm(file, "a bit flipped")
@@ -107,7 +106,7 @@ def test_a_flipped_bit_does_no_harm_or_is_told_with_the_file(half_done: HalfDone
 
 
 @pytest.mark.faults
-@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize("half_done", VERBS, indirect=True)
 def test_whatever_befell_a_file_does_no_harm_or_is_told_with_it(half_done: HalfDone) -> None:
     for file in half_done.files():
         for how in HARMS:
