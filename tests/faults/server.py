@@ -60,6 +60,7 @@ def prepare() -> None:
         command(verb)
     setattr(oarpipe.training.loop, "gemm_rate", lambda *_: 1e11)  # noqa: B010 (measuring takes seconds)
     heartbeat.SETTLE = heartbeat.LOOK = 0.01
+    heartbeat.BEAT = 3600.0  # a beat in between would shift the operations that are counted
     # A writer that died before it gave its name is given up after a tenth of a second, not after minutes.
     setattr(heartbeat, "DEAD_AFTER", 0.1 / heartbeat.BEAT)  # noqa: B010
     setattr(heartbeat, "WATCHED", 0.1 / heartbeat.BEAT)  # noqa: B010

@@ -56,4 +56,4 @@ def test_of_two_snakemakes_the_second_is_refused_and_the_first_undisturbed(slow:
     (slow.folder / "gate").touch()
     first.communicate()
     assert first.returncode == 0
-    assert "Nothing to be done" in slow.snakemake("--cores", "1", INDEX).stderr
+    assert (slow.folder / INDEX).is_file()
