@@ -34,7 +34,7 @@ benchmarks: .venv/.installed
 
 # Each worker computes with one thread, so that the workers do not fight over the cores.
 test: .venv/.installed-test
-	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE pytest -n auto --dist loadfile -m 'not slurm'
+	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE pytest -n auto --dist loadfile -m 'not slurm and not faults'
 
 cluster: .venv/.installed-test
 	OMP_WAIT_POLICY=PASSIVE pytest tests/cluster

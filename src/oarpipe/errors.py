@@ -5,7 +5,9 @@ The command line prints these in one line and exits with status 2. Mistakes of o
 """
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 
 class OarpipeError(ValueError):
@@ -34,6 +36,17 @@ class GateFailed(OarpipeError):
 
 class NoProgress(OarpipeError):
     """Work was tried again and again, and got no further."""
+
+
+@contextmanager
+def naming(file: Path) -> Iterator[None]:
+    """A refusal of the machine names `file`: a full disk tells no name, or that of half a file."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None:
+            raise
+        raise OSError(error.errno, error.strerror, str(file)) from error
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

@@ -163,3 +163,46 @@ def test_a_folder_is_receipted_file_by_file(tmp_path: Path) -> None:
     assert list(receipt.files) == ["store/a", "store/b/1"]
     write_text(tmp_path / "store" / "b" / "1", "two")
     assert "store/b/1" in str(receipt.damage())
+
+
+def test_what_killed_ones_half_wrote_goes_but_not_while_shards_are_written(tmp_path: Path) -> None:
+    halves = [tmp_path / "data.txt.99.partial", tmp_path / "state" / "0" / ".tmpAb12Cd"]
+    for half in halves:
+        write_text(half, "half")
+    mark = tmp_path / ".writer.1-of-2.json"
+    mark.touch()
+    assert not Stage(recipe(), tmp_path).is_done()
+    assert all(half.exists() for half in halves)
+    mark.unlink()
+    stage = Stage(recipe(), tmp_path)
+    assert not stage.is_done()
+    assert not any(half.exists() for half in halves)
+    write_text(tmp_path / "data.txt", "images")
+    stage.finish("data.txt")
+    assert sorted(file.name for file in tmp_path.iterdir()) == [DONE, "data.txt", RECEIPT, "run.json"]
+
+
+def test_who_was_killed_while_putting_away_is_tidied_up_after(tmp_path: Path) -> None:
+    finish(tmp_path)
+    write_text(Stage(recipe(), tmp_path).state / "part", "left")
+    (tmp_path / RECEIPT).unlink()
+    assert Stage(recipe(), tmp_path).is_done()
+    assert sorted(file.name for file in tmp_path.iterdir()) == [DONE, "data.txt", RECEIPT, "run.json"]
+
+
+def test_going_back_to_finished_work_keeps_what_other_work_has_begun(tmp_path: Path) -> None:
+    finish(tmp_path)
+    other = Stage(recipe(resolution=48), tmp_path).state / "part"
+    write_text(other, "begun")
+    write_text(Stage(recipe(), tmp_path).state / "part", "left")
+    assert Stage(recipe(), tmp_path).is_done()
+    assert [file.name for file in (tmp_path / "state").rglob("part")] == ["part"]
+    assert other.exists()
+
+
+def test_results_of_another_stage_further_down_are_left_alone(tmp_path: Path) -> None:
+    finish(tmp_path / "features")
+    half = tmp_path / "features" / "other.npz.99.partial"
+    write_text(half, "half")
+    finish(tmp_path)
+    assert half.exists()

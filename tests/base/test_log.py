@@ -35,3 +35,12 @@ def test_metrics_drop_what_a_resumed_run_does_again_and_a_line_cut_short(tmp_pat
         out.write('{"step": 40, "lo')
     MetricsLog(file, first_step=20).write(20, loss=0.5)
     assert [(row["step"], row["loss"]) for row in read_metrics(file)] == [(10, 0.1), (20, 0.5)]
+
+
+@pytest.mark.parametrize("damage", [b"\xff\xfe", b"\0\0\0", b'{"stfp": 20}', b"20"])
+def test_metrics_end_at_a_line_that_is_damaged(tmp_path: Path, damage: bytes) -> None:
+    file = tmp_path / "metrics.jsonl"
+    file.write_bytes(b'{"step": 10}\n' + damage + b'\n{"step": 30}\n')
+    assert read_metrics(file) == [{"step": 10}]
+    MetricsLog(file, first_step=40).write(40)
+    assert [row["step"] for row in read_metrics(file)] == [10, 40]

@@ -177,3 +177,20 @@ def test_publishing_replaces_the_old_folder_and_may_be_repeated(tmp_path: Path) 
     publish(source, target)  # as after a kill between the move and the receipt
     assert ShardedStore.open(target).missing() == []
     assert not (target / "old").exists()
+
+
+def test_a_damaged_shard_is_told_before_its_store_is_published_and_is_all_that_is_made_anew(
+    tmp_path: Path,
+) -> None:
+    source, target = tmp_path / "state" / "store.zarr", tmp_path / "store.zarr"
+    store = full(source)
+    file = store.file_of("pixels", 1)
+    content = file.read_bytes()
+    file.write_bytes(bytes(len(content)))
+    with pytest.raises(IncompleteData, match=f"shard 1 of 'pixels' is damaged.*delete {file} and run"):
+        publish(source, target)
+    file.unlink()
+    assert create(source).missing() == [1]
+    store.write(1, values(store, 1))
+    assert file.read_bytes() == content
+    publish(source, target)

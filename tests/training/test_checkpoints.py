@@ -157,3 +157,13 @@ def test_the_process_gets_its_own_signal_handler_back() -> None:
         os.kill(os.getpid(), signal.SIGTERM)
         assert stop.requested
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_flipped_bit_anywhere_is_told(tmp_path: Path) -> None:
+    (file,) = save(tmp_path, 2)
+    content = file.read_bytes()
+    for place in range(8, len(content)):
+        file.write_bytes(content[:place] + bytes([content[place] ^ 0x10]) + content[place + 1 :])
+        network, optimizer = trained(0)
+        with pytest.raises(IncompleteData, match="damaged checkpoint"):
+            Checkpoints(tmp_path, 1.0).restore({"model": network}, {"optimizer": optimizer})

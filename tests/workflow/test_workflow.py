@@ -52,17 +52,22 @@ class Line:
         stand_in.write_text(STAND_IN.format(python=sys.executable))
         stand_in.chmod(0o755)
 
-    def snakemake(self, *words: str, book: Path = TINY) -> subprocess.CompletedProcess[str]:
+    def start(self, *words: str, book: Path = TINY) -> subprocess.Popen[str]:
         command = [str(BIN / "snakemake"), "-s", str(ROOT / "Snakefile"), "-d", str(self.folder)]
         path = f"{self.folder / 'bin'}:{BIN}:{os.environ['PATH']}"
-        return subprocess.run(
+        return subprocess.Popen(
             [*command, "--configfile", str(book), *words],
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
-            check=False,
             cwd=ROOT,
             env={**os.environ, "PATH": path, "XDG_CACHE_HOME": str(self.folder / "cache")},
         )
+
+    def snakemake(self, *words: str, book: Path = TINY) -> subprocess.CompletedProcess[str]:
+        process = self.start(*words, book=book)
+        said, complained = process.communicate()
+        return subprocess.CompletedProcess(process.args, process.returncode, said, complained)
 
     def jobs(self, *words: str, book: Path = TINY) -> Counter[str]:
         """How many jobs of each rule a dry run announces."""

@@ -123,7 +123,7 @@ def _work(out: Path) -> str:
 
 def _read(file: Path) -> dict[str, Any]:
     try:
-        facts: dict[str, Any] = json.loads(file.read_text())
-        return facts
-    except (OSError, json.JSONDecodeError):
+        facts = json.loads(file.read_text())
+    except (OSError, ValueError):
         return {}
+    return facts if isinstance(facts, dict) else {}

@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from oarpipe.base.attempts import Attempt
+from oarpipe.base.attempts import MARK, Attempt
 from oarpipe.base.log import log
 from oarpipe.base.shards import Shard
 from oarpipe.config.recipe import FORMATS, Recipe
@@ -29,6 +29,7 @@ RECEIPT = "receipt.json"
 # a stage that its work is already done.
 DONE = ".done.json"
 RUN = "run.json"
+SAFETENSORS = ".tmp"  # how the files begin that safetensors writes and then renames
 
 
 def write_atomically(file: Path, write: Callable[[Path], None]) -> None:
@@ -42,8 +43,7 @@ def write_atomically(file: Path, write: Callable[[Path], None]) -> None:
     try:
         write(partial)
         if partial.is_file():
-            with partial.open("rb") as handle:
-                os.fsync(handle.fileno())
+            _flush(partial)
         os.replace(partial, file)
     except BaseException as error:
         remove(partial)
@@ -51,6 +51,12 @@ def write_atomically(file: Path, write: Callable[[Path], None]) -> None:
         if number is not None:
             raise OSError(number, os.strerror(number), str(file)) from error
         raise
+
+
+def _flush(file: Path) -> None:
+    """Waits until a file is on the disk."""
+    with file.open("rb") as handle:
+        os.fsync(handle.fileno())
 
 
 def _error_number(error: BaseException) -> int | None:
@@ -81,6 +87,19 @@ def read_json(file: Path) -> Any:
         return json.loads(file.read_text())
     except (OSError, json.JSONDecodeError, UnicodeDecodeError) as error:
         raise IncompleteData(f"{file}: missing or broken ({error}); delete it and run again") from error
+
+
+def write_sealed(file: Path, content: Any) -> None:
+    """`write_json` with a hash, for numbers in unfinished work: no receipt guards them yet."""
+    write_json(file, {"sha256": hash_of(content), "content": content})
+
+
+def read_sealed(file: Path) -> Any:
+    """What `write_sealed` wrote; `IncompleteData` if the file is missing or altered."""
+    sealed = read_json(file)
+    if not isinstance(sealed, dict) or hash_of(sealed.get("content")) != sealed.get("sha256"):
+        raise IncompleteData(f"{file}: damaged, it is not what was written; delete it and run again")
+    return sealed["content"]
 
 
 def remove(path: Path) -> None:
@@ -221,17 +240,31 @@ class Stage:
         `unless` says whether the work must be done in spite of a receipt.
         """
         receipt = self._finished_before(unless)
-        if receipt is None:
+        if receipt is None or (shard is None and self._is_untidy()):
             self._attempt = Attempt(self.out, self.state, str(shard or ""))
             self._attempt.begin()
             receipt = self._finished_before(unless)  # by the one that was waited for
         if receipt is None:
             (self.out / RECEIPT).unlink(missing_ok=True)
+            _sweep(self.out)
             return False
         receipt.write(self.out / RECEIPT)
+        if shard is None and self._attempt is not None:
+            self._put_away(self.state)
         self._end_attempt()
         log.info("%s is already complete", self.out)
         return True
+
+    def _is_untidy(self) -> bool:
+        """Whether whoever finished this is just putting its things away, or was killed before."""
+        return self.state.exists() or (self.out / MARK.format("")).exists()
+
+    def _put_away(self, state: Path) -> None:
+        """Removes what is not needed beside results that are whole."""
+        remove(state)
+        with contextlib.suppress(OSError):  # of another recipe there is unfinished work
+            (self.out / "state").rmdir()
+        _sweep(self.out)
 
     def _end_attempt(self) -> None:
         if self._attempt is not None:
@@ -272,11 +305,15 @@ class Stage:
         return self.state / "settled"
 
     def finish(self, *names: str) -> Receipt:
-        """Issues the receipt for files (or folders) under `out`, and clears the state of all attempts."""
-        files = {
-            file.relative_to(self.out).as_posix(): {"size": file.stat().st_size, "sha256": sha256(file)}
-            for file in sorted(_files(self.out / name for name in names))
-        }
+        """Issues the receipt for files (or folders) under `out`, and clears the state of all attempts.
+
+        All that it lists is on the disk before: zarr flushes nothing, and the state it was made from goes.
+        """
+        files = {}
+        for file in sorted(_files(self.out / name for name in names)):
+            _flush(file)
+            name = file.relative_to(self.out).as_posix()
+            files[name] = {"size": file.stat().st_size, "sha256": sha256(file)}
         receipt = Receipt(
             table=self.recipe.table,
             name=self.recipe.name,
@@ -293,7 +330,7 @@ class Stage:
         self._write_run(self.out / RUN)
         receipt.write(self.out / DONE)
         receipt.write(self.out / RECEIPT)
-        remove(self.out / "state")
+        self._put_away(self.out / "state")
         self._end_attempt()
         return receipt
 
@@ -323,6 +360,20 @@ class Stage:
         if counts:
             facts["counts"] = counts
         write_json(file, facts)
+
+
+def _sweep(out: Path) -> None:
+    """Removes what killed processes half wrote in a results folder; not while there are marks of shards."""
+    if any(out.glob(MARK.format(".*"))):
+        return
+    for folder, folders, files in os.walk(out):
+        if DONE in files and Path(folder) != out:  # another stage's, such as an evaluation's features
+            folders.clear()
+            continue
+        for name in [*folders, *files]:
+            is_half = name.endswith(".partial") and not name.startswith(".writer")
+            if is_half or name.startswith(SAFETENSORS):
+                remove(Path(folder) / name)
 
 
 def shard_receipt(out: Path, shard: Shard) -> Path:

@@ -21,6 +21,7 @@ from typing import Any
 
 from oarpipe.base.log import latest_progress, log
 from oarpipe.base.stopping import batch_job, stop_requested, time_limit
+from oarpipe.errors import naming
 
 BEAT = 15.0  # seconds between two signs of life
 DEAD_AFTER = 12  # beats that failed to come, by the file server's clock
@@ -28,6 +29,7 @@ WATCHED = 4  # beats that a waiting process has seen none of, by its own
 LOOK = 2.0  # seconds between two looks of a waiting process
 TELL = 60.0  # seconds between two messages of it
 SETTLE = 0.2  # seconds after which a mark taken from the dead must still be ours
+TOLD = {"nonce", "host", "pid", "started", "place", "job", "limit", "since", "beats"}  # by a whole mark
 
 _held: dict[Path, "Mark"] = {}
 _guard = threading.RLock()
@@ -81,21 +83,21 @@ class Mark:
         except FileExistsError:
             return False
         try:
-            with os.fdopen(handle, "w") as out:
+            with naming(self.file), os.fdopen(handle, "w") as out:
                 out.write(self._text())
-        except OSError as error:  # a full disk, which leaves a claim that nobody makes
+        except OSError:  # a full disk, which leaves a claim that nobody makes
             self.file.unlink(missing_ok=True)
-            raise OSError(error.errno, error.strerror, str(self.file)) from error
+            raise
         return True
 
     def _bury(self, seen: "Seen") -> bool:
         """Removes a dead writer's mark; one that is already another's, who was quicker, is put back."""
         grave = self.file.with_name(f"{self.file.name}.{self._nonce}.partial")
         try:
-            if self.file.read_text() != seen.text:
+            if _read(self.file) != seen.text:
                 return False
             os.rename(self.file, grave)
-            if grave.read_text() == seen.text:
+            if _read(grave) == seen.text:
                 return True
             with contextlib.suppress(FileExistsError):
                 os.link(grave, self.file)
@@ -135,6 +137,8 @@ class Mark:
             _held.pop(self.file.absolute(), None)
             if self._pid == os.getpid() and self._is_mine():  # a forked child ends without a word
                 self.file.unlink()
+                for half in self.file.parent.glob(f"{self.file.name}.*.partial"):  # of those that were killed
+                    half.unlink(missing_ok=True)
 
     def _text(self) -> str:
         facts = {
@@ -260,17 +264,18 @@ def _server_time(file: Path) -> float:
 
 def _read(file: Path) -> str | None:
     try:
-        return file.read_text()
+        return file.read_text(errors="replace")
     except FileNotFoundError:
         return None
 
 
 def _facts(text: str | None) -> dict[str, Any]:
+    """What a mark tells; nothing if it is half-written or damaged."""
     try:
-        facts: dict[str, Any] = json.loads(text or "{}")
-        return facts
+        facts = json.loads(text or "")
     except json.JSONDecodeError:
         return {}
+    return facts if isinstance(facts, dict) and facts.keys() >= TOLD else {}
 
 
 def _place() -> str | None:

@@ -11,6 +11,8 @@ from typing import Any, TypeVar
 
 from tqdm import tqdm
 
+from oarpipe.errors import naming
+
 T = TypeVar("T")
 log = logging.getLogger("oarpipe")
 
@@ -87,25 +89,29 @@ class MetricsLog:
     def __init__(self, file: Path, *, first_step: int = 0) -> None:
         self.file = file
         kept = [r for r in read_metrics(file) if r["step"] < first_step] if file.exists() else []
-        self._clock = time.monotonic() - (kept[-1]["seconds"] if kept else 0.0)
-        file.parent.mkdir(parents=True, exist_ok=True)
+        self._clock = time.monotonic() - (kept[-1].get("seconds", 0.0) if kept else 0.0)
         partial = file.with_name(f"{file.name}.partial")  # a kill must not lose the lines before it
-        partial.write_text("".join(json.dumps(row) + "\n" for row in kept))
-        partial.replace(file)
+        with naming(file):
+            file.parent.mkdir(parents=True, exist_ok=True)
+            partial.write_text("".join(json.dumps(row) + "\n" for row in kept))
+            partial.replace(file)
 
     def write(self, step: int, **values: Any) -> None:
         """One line: the step, the seconds since the run began, and the values."""
         row = {"step": step, "seconds": round(time.monotonic() - self._clock, 3), **values}
-        with self.file.open("a") as out:
+        with naming(self.file), self.file.open("a") as out:
             out.write(json.dumps(row) + "\n")
 
 
 def read_metrics(file: Path) -> list[dict[str, Any]]:
-    """The lines of a metrics.jsonl; a last line cut short by a kill is dropped."""
-    rows = []
-    for line in file.read_text().splitlines():
+    """The lines of a metrics.jsonl up to one that was cut short by a kill, or is damaged."""
+    rows: list[dict[str, Any]] = []
+    for line in file.read_text(errors="replace").splitlines():
         try:
-            rows.append(json.loads(line))
+            row = json.loads(line)
         except json.JSONDecodeError:
             break
+        if not isinstance(row, dict) or "step" not in row:
+            break
+        rows.append(row)
     return rows

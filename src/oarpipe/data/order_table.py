@@ -1,10 +1,12 @@
 """The orders of an extraction in parquet: one row a sample and view, for any tool to read.
 
 An extraction writes parts named by the rows they hold, so that other sharding finds them again; the
-merge checks them and makes one sorted table. Provenance lies in the file's metadata, key `oarpipe`.
+merge checks them and makes one sorted table. Provenance lies in the file's metadata, key `oarpipe`, beside
+a checksum of everything: parquet's own leave out what says how the pages are to be read.
 """
 
 import json
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from itertools import chain
@@ -21,7 +23,7 @@ from oarpipe.errors import BadInput, FingerprintMismatch, IncompleteData
 
 NO_CAPTION = -1
 _ROW_GROUP = 16_384
-_KEY = b"oarpipe"
+_KEY, _CHECKSUM = b"oarpipe", b"oarpipe.crc32"
 
 
 @dataclass(frozen=True)
@@ -162,7 +164,8 @@ def _to_arrow(values: np.ndarray, kind: pa.DataType) -> pa.Array:
 
 
 def _write(file: Path, tables: Iterable[OrderTable]) -> None:
-    groups = _row_groups(tables)
+    sums: dict[str, int] = {}
+    groups = _row_groups(_summed(tables, sums))
     first = next(groups)
     with pq.ParquetWriter(
         file,
@@ -174,15 +177,31 @@ def _write(file: Path, tables: Iterable[OrderTable]) -> None:
     ) as writer:
         for group in chain([first], groups):
             writer.write_table(group.combine_chunks(), _ROW_GROUP)
+        writer.add_key_value_metadata({_CHECKSUM: json.dumps(sums)})
+
+
+def _summed(tables: Iterable[OrderTable], sums: dict[str, int]) -> Iterator[OrderTable]:
+    """The tables, whose columns' and provenance's CRC-32 are in `sums` when they have passed."""
+    for table in tables:
+        for name in _schema(0).names:
+            _sum(sums, name, getattr(table, name))
+        sums["provenance"] = zlib.crc32(_told(table.provenance))
+        yield table
+
+
+def _sum(sums: dict[str, int], name: str, values: np.ndarray) -> None:
+    sums[name] = zlib.crc32(np.ascontiguousarray(values).data, sums.get(name, 0))
+
+
+def _told(provenance: dict[str, str]) -> bytes:
+    return json.dumps(provenance, sort_keys=True).encode()
 
 
 def _row_groups(tables: Iterable[OrderTable]) -> Iterator[pa.Table]:
     """The rows of all tables cut anew, so that the file does not tell how they were cut before."""
     waiting = None
     for table in tables:
-        schema = _schema(table.order.shape[1]).with_metadata(
-            {_KEY: json.dumps(table.provenance, sort_keys=True)}
-        )
+        schema = _schema(table.order.shape[1]).with_metadata({_KEY: _told(table.provenance)})
         columns = [_to_arrow(getattr(table, name), schema.field(name).type) for name in schema.names]
         rows = pa.table(columns, schema)
         waiting = rows if waiting is None else pa.concat_tables([waiting, rows])
@@ -200,7 +219,7 @@ def _validated(
         raise IncompleteData(f"{file}: no such order table; run the extraction that makes it")
     try:
         columns, provenance = _read(file, names, most)
-    except (OSError, pa.ArrowInvalid, ValueError, KeyError, TypeError) as error:
+    except (OSError, pa.ArrowException, ValueError, KeyError, TypeError) as error:
         detail = " ".join(str(error).split())
         raise IncompleteData(
             f"{file}: truncated or damaged ({detail}); delete it and extract again"
@@ -249,7 +268,7 @@ def _read(file: Path, names: Sequence[str], most: int | None) -> tuple[dict[str,
             else np.empty(count, f.type.to_pandas_dtype())
             for f in map(schema.field, names)
         }
-        row = 0
+        row, sums = 0, dict.fromkeys(names, 0)
         for batch in parquet.iter_batches(_ROW_GROUP, columns=list(names)):
             begin, end = (-(-edge * count // rows) for edge in (row, row + len(batch)))
             kept = np.arange(begin, end) * rows // count - row
@@ -258,8 +277,14 @@ def _read(file: Path, names: Sequence[str], most: int | None) -> tuple[dict[str,
                 values = column.flatten() if out.ndim == 2 else column
                 read = values.to_numpy(zero_copy_only=False).reshape(-1, *out.shape[1:])
                 out[begin:end] = read[kept]
+                _sum(sums, name, read)
             row += len(batch)
         provenance = json.loads(schema.metadata[_KEY])
+        sums["provenance"] = zlib.crc32(_told(provenance))
+        # Those of older files had none.
+        written = json.loads(parquet.metadata.metadata.get(_CHECKSUM, b"null")) or sums
+    if any(written[name] != found for name, found in sums.items()):
+        raise ValueError("its content is not what was written")
     return columns, {str(key): str(value) for key, value in provenance.items()}
 
 

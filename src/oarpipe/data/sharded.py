@@ -18,7 +18,7 @@ from jaxtyping import Int64
 from zarr.codecs import BloscCodec, Crc32cCodec
 
 from oarpipe.base.files import remove
-from oarpipe.errors import FingerprintMismatch, IncompleteData
+from oarpipe.errors import FingerprintMismatch, IncompleteData, naming
 
 # What zarr and its codecs raise on files that are cut short, altered or unreadable.
 _DAMAGE = (ValueError, RuntimeError, OSError, KeyError, IndexError, TypeError)
@@ -70,7 +70,7 @@ class ShardedStore:
         wanted = {"rows": rows, "shard": shard, "columns": shapes, "facts": dict(facts)}
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(suffix=".partial", dir=path.parent) as folder:
+            with naming(path), tempfile.TemporaryDirectory(suffix=".partial", dir=path.parent) as folder:
                 new = Path(folder) / path.name
                 _make(new, columns, wanted)
                 try:
@@ -132,11 +132,9 @@ class ShardedStore:
             )
             # Removed first: zarr merges a short last shard with what is there, which may be damaged.
             file = self.file_of(name, i)
-            try:
+            with naming(file):
                 file.unlink(missing_ok=True)
                 array[rows.start : rows.stop] = stored
-            except OSError as error:  # a full disk tells no name
-                raise OSError(error.errno, error.strerror, str(file)) from error
 
     def read(self, name: str, start: int = 0, stop: int | None = None) -> np.ndarray:
         """Rows `start..stop` of one array; `IncompleteData` names a missing or damaged shard."""
@@ -173,6 +171,12 @@ class ShardedStore:
         """The files, of all arrays, that hold these rows."""
         return [self.file_of(name, int(i)) for i in np.unique(rows // self.shard) for name in self.columns]
 
+    def check(self) -> None:
+        """Reads everything once; `IncompleteData` names a missing or damaged shard."""
+        for name in self.columns:
+            for i in range(self.shards):
+                self.read(name, self.range_of(i).start, self.range_of(i).stop)
+
     def _has(self, name: str, i: int) -> bool:
         file = self.file_of(name, i)
         return file.is_file() and file.stat().st_size > 0  # zarr reads an empty file as fill values, too
@@ -191,7 +195,11 @@ class ShardedStore:
 
 
 def publish(source: Path, target: Path) -> None:
-    """Moves a finished store to its final name; after a kill in between, calling it again is right."""
+    """Moves a finished store to its final name; after a kill in between, calling it again is right.
+
+    Every checksum is looked at before, while a damaged shard is all that must be made anew.
+    """
+    ShardedStore.open(unpublished(source, target)).check()
     moved = _moved(source)
     if source.exists():
         for partial in source.rglob("*.partial"):  # left by killed writers; equal stores have equal files

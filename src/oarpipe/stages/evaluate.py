@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from oarpipe.base.files import Stage, checked, read_json, sha256, write_json
+from oarpipe.base.files import Stage, checked, read_json, read_sealed, sha256, write_json, write_sealed
 from oarpipe.base.log import progress
 from oarpipe.base.stopping import until_stopped
 from oarpipe.config.outputs import EvaluationConfig
@@ -52,8 +52,8 @@ def _evaluate(stage: Stage, folder: Path, published: dict[str, str] | None) -> d
         if not done.is_file():
             one = FeatureSet.read(file.with_suffix(".npz"))
             metrics, replicates = reference.metrics(one), bootstrap(one.features, name)
-            write_json(done, {"metrics": metrics, "replicates": {distance: replicates}})
-        found = read_json(done)
+            write_sealed(done, {"metrics": metrics, "replicates": {distance: replicates}})
+        found = read_sealed(done)
         found["metrics"]["mean_step_distance"] = facts.pop("mean_step_distance")
         sets[name] = {**facts, **found}
     other = folder / "other.npz"

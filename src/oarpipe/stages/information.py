@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from oarpipe.base.agreement import check_tokens
-from oarpipe.base.files import Stage, checked, read_json, write_json
+from oarpipe.base.files import Stage, checked, read_sealed, write_json, write_sealed
 from oarpipe.base.log import progress
 from oarpipe.base.stopping import until_stopped
 from oarpipe.config.outputs import InformationConfig
@@ -54,8 +54,8 @@ def information(
             name: {"nll": float(row.mean()), "per_sample": [round(x, 6) for x in row.tolist()]}
             for name, row in rows.items()
         }
-        write_json(files[network.name], told)
-    found = {name: read_json(file) for name, file in files.items()}
+        write_sealed(files[network.name], told)
+    found = {name: read_sealed(file) for name, file in files.items()}
     facts = {
         "split": entry.split,
         "count": len(held_out),

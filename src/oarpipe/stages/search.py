@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from oarpipe.base.agreement import check_tokens_of, checked_head
-from oarpipe.base.files import Receipt, Stage, checked, read_json, write_json
+from oarpipe.base.files import Receipt, Stage, checked, read_sealed, write_json, write_sealed
 from oarpipe.base.log import log, progress
 from oarpipe.base.shards import Shard
 from oarpipe.base.stopping import until_stopped
@@ -99,7 +99,7 @@ def _measure_grid(
     if missing:
         what = f"searches/{stage.recipe.name}/{arm}"
         _measure_cells(stage, generator, extractor, receipts["dataset"], missing, what)
-    cells = [{**cell, **read_json(file)} for cell, file in zip(settings, files, strict=True)]
+    cells = [{**cell, **read_sealed(file)} for cell, file in zip(settings, files, strict=True)]
     return metric_name("fd", extractor.name, extractor.kind), _with_intervals(cells)
 
 
@@ -128,7 +128,7 @@ def _measure_cells(
         drawn = generator.at(**cell).blocks(range(entry.count))
         found = measure(extractor, (block.images for block in drawn))
         replicates = bootstrap(found.features, f"{what}, {file.stem}")
-        write_json(file, {"value": frechet_distance(found, reference), "replicates": replicates})
+        write_sealed(file, {"value": frechet_distance(found, reference), "replicates": replicates})
 
 
 def _with_intervals(cells: list[dict[str, Any]]) -> list[dict[str, Any]]:
