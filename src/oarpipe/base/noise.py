@@ -33,6 +33,7 @@ class Stream(IntEnum):
     VIEW = 12  # which view of an image a step sees
     CODEBOOK = 13  # encodings at which a tokenizer's codes start, and start again
     CROP = 14  # which part of a training image a visit sees
+    STUDY = 20  # pairs of a preference study, degraded pictures, resampling of its answers
 
 
 def philox(counter: Int[Tensor, "*S 4"], key: tuple[int, int]) -> Int[Tensor, "*S 4"]:
