@@ -68,7 +68,7 @@ def test_pairs_that_show_one_picture_twice_are_passed_over(tmp_path: Path) -> No
     sets = [samples(tmp_path, name, images=one) for name, one in zip(("one", "two"), images, strict=True)]
     study = made(*sets)
     assert sorted(pair.sample for pair in study.pairs) == list(range(20, 30))
-    with pytest.raises(BadInput, match="30 samples in common, and 20 of these pairs .* at most 10"):
+    with pytest.raises(BadInput, match=r"30 samples in common, and 20 of these pairs .* at most 10"):
         made(*sets, pairs=11)
 
 
@@ -81,7 +81,7 @@ def test_what_differs_is_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"temperature": 0.9}, "differ in temperature .1.0 and 0.9., which is not compared; .*model,temperature"),
+        ({"temperature": 0.9}, "differ in temperature .1.0 and 0.9., which is not compared"),
         ({"guidance": {"scale": 2.0}}, "differ in guidance"),
         ({"classes": 4}, "sample 4 is of class 4 in .*one and of class 0 in .*two"),
         ({"first": 7}, "sample 0 is of seed 0 in .*one and of seed 7 in .*two"),

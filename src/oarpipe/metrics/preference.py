@@ -92,8 +92,8 @@ def findable(
     """The true rate above one half whose 95 % interval leaves out one half in 80 % of such studies.
 
     Rates of pairs spread by `spread`, those of participants by `between`, both as standard deviations; what
-    is left of an answer's variance p (1 - p) is chance, which the interval counts three times. The mean of all
-    answers is taken as normal. None if not even a rate of 1 would be found; 1 - p is as easy to find as p.
+    is left of an answer's variance p (1 - p) is chance, which the interval counts three times. The mean of
+    all answers is taken as normal. None if not even 1 would be found; 1 - p is as easy to find as p.
     """
     of_clusters = spread**2 / pairs + between**2 / participants
     for rate in np.arange(0.5, 1.0, 0.0005):

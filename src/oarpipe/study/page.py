@@ -22,7 +22,8 @@ from oarpipe.study.tally import Tally
 FORMAT = 1
 PIXELATED = 64  # pixels: smaller pictures are enlarged pixel by pixel, larger ones smoothly
 INSTRUCTIONS = "Look at both pictures and choose the one that looks better to you. There is no right answer."
-SMALLEST = 320  # CSS pixels that a picture has where there is room; larger ones have two a pixel
+SMALLEST = 400  # CSS pixels that a picture has where there is room; larger ones have two a pixel
+FRAMES = 68  # CSS pixels around and between two pictures
 _EFFORT = 80
 
 
@@ -73,7 +74,7 @@ def render(design: Design, words: Words, key: Mapping[str, Any]) -> str:
             asked=len(design.pairs) + len(design.checks) + design.repeats,
             origin=_origin(words.post) if words.post else None,
             pixelated=side <= PIXELATED,
-            widest=2 * max(SMALLEST, 2 * side),
+            widest=2 * max(SMALLEST, 2 * side) + FRAMES,
         )
     )
 
