@@ -5,7 +5,13 @@ import pytest
 from jaxtyping import Bool
 from scipy import stats
 
-from oarpipe.metrics.preference import clustered_rate, findable, independent_rate, sign_test
+from oarpipe.metrics.preference import (
+    clustered_rate,
+    findable,
+    independent_rate,
+    rate_of_these_pairs,
+    sign_test,
+)
 
 
 def answers(
@@ -51,6 +57,14 @@ def test_the_interval_is_as_wide_as_the_spread_of_participants_makes_it() -> Non
     assert rate.interval is not None
     half = (rate.interval[1] - rate.interval[0]) / 2
     assert half == pytest.approx(1.96 * choices.mean(axis=1).std() / 40**0.5, rel=0.06)
+
+
+def test_where_the_pairs_are_given_their_spread_widens_nothing() -> None:
+    choices = answers(np.random.default_rng(5), people=60, pairs=4, rate=0.5, spread=0.4, between=0.05)
+    rate = rate_of_these_pairs(choices, replicates=4000, seed=0)
+    assert rate.interval is not None
+    half = (rate.interval[1] - rate.interval[0]) / 2
+    assert half == pytest.approx(1.96 * choices.mean(axis=1).std() / 60**0.5, rel=0.06)
 
 
 def test_the_same_seed_gives_the_same_interval_and_another_seed_another() -> None:

@@ -76,6 +76,7 @@ def test_a_file_that_is_not_text_is_left_out(tmp_path: Path) -> None:
         ({"answers": [answer(0, "a", seconds=-1)]}, "answers.0.seconds"),
         ({"answers": [answer(0, "a", seconds="2")]}, "answers.0.seconds"),
         ({"answers": [answer(0, "a"), answer(0, "b")]}, "an item is answered twice"),
+        ({"asked": 2, "answers": whole()}, "6 answers where 2 were asked for"),
     ],
 )
 def test_what_the_page_never_writes_is_left_out(tmp_path: Path, changes: dict[str, Any], said: str) -> None:
@@ -135,6 +136,7 @@ def test_two_files_of_one_participant_that_differ_are_both_left_out(tmp_path: Pa
         ({"study": "f" * 16}, "answers to another study"),
         ({"asked": 5, "answers": whole()[:5]}, "was asked 5 times, the study asks 6 times"),
         ({"answers": [*whole()[:3], answer(9, "a"), *whole()[4:]]}, "answers pair 9, which the study"),
+        ({"answers": [*whole()[:3], answer(1, "a", kind="repeat"), *whole()[4:]]}, "repeats in place of"),
     ],
 )
 def test_answers_are_held_against_the_study(tmp_path: Path, changes: dict[str, Any], said: str) -> None:

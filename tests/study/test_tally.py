@@ -1,5 +1,6 @@
 """What answers say: the paper's printed table, and cases that can be counted by hand."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -7,10 +8,12 @@ import numpy as np
 import pytest
 
 from oarpipe.errors import BadInput
+from oarpipe.metrics.preference import findable, independent_rate
 from oarpipe.study.answers import Answers, Gathered, Rules, files_in, gather
 from oarpipe.study.tally import Tally, tally
 from tests.study.given import STUDY, answer, answers, write
 
+DOCS = (Path(__file__).parents[2] / "docs" / "study.md").read_text()
 RATERS = 51
 # The paper prints one rate for each of 21 pairs; what we know of them is that 689 of 1,071 answers (64.33 %)
 # are for the specialised orders, that 16 pairs are above one half, 14 at 64 % or more and 11 at 66 % or more,
@@ -19,8 +22,8 @@ VOTES = [47, 47, 45, 42, 42, 42, 41, 41, 40, 39, 38, 33, 33, 33, 29, 26, 23, 15,
 
 
 def counted(given: Gathered, study: dict[str, Any] | None = None) -> Tally:
-    """The tally with few resamplings."""
-    return tally(given, study, replicates=2000, seed=0)
+    """The tally as the command makes it."""
+    return tally(given, study, replicates=4000, seed=0)
 
 
 def choices(chosen: np.ndarray, **facts: Any) -> Gathered:
@@ -64,6 +67,25 @@ def test_the_papers_interval_is_that_of_21_pairs_and_not_of_1071_answers(paper: 
     assert high == pytest.approx(0.74, abs=0.01)
     assert high - low > 3 * 2 * 0.029  # what 1,071 independent answers would give
     assert paper.verdict == "A is preferred"
+
+
+def test_the_documentation_says_what_the_papers_figures_give(paper: Tally) -> None:
+    assert paper.overall.interval is not None
+    low, high = (f"{100 * end:.1f}" for end in paper.overall.interval)
+    assert f"with an interval of {low} to {high} %" in DOCS
+    assert f"p = {paper.by_pair.p:.3f}" in DOCS
+    alone = independent_rate(689, 1071).interval
+    assert alone is not None
+    assert f"{100 * alone[0]:.1f} to {100 * alone[1]:.1f} %" in DOCS
+
+
+def test_the_documentations_designs_find_what_it_says() -> None:
+    rows = re.findall(r"^\| (\d+) \| (\d+) \| ([\d.]+) %", DOCS, flags=re.MULTILINE)
+    assert len(rows) == 6
+    for participants, pairs, said in rows:
+        rate = findable(int(participants), int(pairs))
+        assert rate is not None
+        assert f"{100 * rate:.1f}" == said
 
 
 def test_five_of_the_papers_pairs_go_against_it(paper: Tally) -> None:

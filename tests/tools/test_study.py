@@ -1,15 +1,19 @@
 """The commands `study` and `tally`, from two sample sets to a verdict."""
 
 import json
+import re
+import shlex
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from oarpipe.cli import main
+from oarpipe.cli import command, main, parser
 from oarpipe.metrics.preference import findable
 from tests.stages.ingredients import files
 from tests.study.given import answer, samples, write
+
+DOCS = Path(__file__).parents[2] / "docs" / "study.md"
 
 
 @pytest.fixture
@@ -49,13 +53,13 @@ def test_the_same_command_gives_the_same_files(tmp_path: Path, sets: list[str]) 
     assert files(tmp_path / "out" / "first") == files(tmp_path / "out" / "second")
 
 
-def test_a_plan_tells_what_could_be_found_and_writes_nothing(
+def test_without_a_folder_it_tells_what_could_be_found_and_writes_nothing(
     tmp_path: Path, sets: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ["study", *sets, "--out", str(tmp_path / "out"), "--plan", "--participants", "1", "--pairs", "1"]
-    assert main([*words, "--repeats", "0"]) == 0
+    before = files(tmp_path)
+    assert main(["study", *sets, "--participants", "1", "--pairs", "1", "--repeats", "0"]) == 0
     assert "1 participants x   1 pairs: none, however strong" in capsys.readouterr().out
-    assert not (tmp_path / "out").exists()
+    assert files(tmp_path) == before
 
 
 @pytest.mark.parametrize(
@@ -65,7 +69,7 @@ def test_a_plan_tells_what_could_be_found_and_writes_nothing(
         (["--checks", "-1"], "--checks -1: at least 0"),
         (["--participants", "0"], "--participants 0"),
         (["--spread", "0.7"], "--spread 0.7"),
-        (["--compare", "polcy"], "did you mean 'policy'?"),
+        (["--compare", "modles"], "did you mean 'model'?"),
         (["--post", "example.org"], "--post example.org: not an address"),
         (["--consent", "missing.txt"], "--consent missing.txt: missing"),
     ],
@@ -77,6 +81,14 @@ def test_a_mistake_is_one_line_and_leaves_nothing(
     (line,) = capsys.readouterr().err.splitlines()
     assert said in line
     assert not (tmp_path / "out").exists()
+
+
+def test_every_command_in_the_documentation_is_one() -> None:
+    lines = re.findall(r"^oarpipe .*|(?<=`)oarpipe \w+ [^`]+", DOCS.read_text(), flags=re.MULTILINE)
+    assert len(lines) == 3
+    for line in lines:
+        verb, *words = shlex.split(line)[1:]
+        parser(verb, command(verb)).parse_intermixed_args(words)
 
 
 def test_answers_are_tallied_with_the_studys_names(
@@ -92,9 +104,9 @@ def test_answers_are_tallied_with_the_studys_names(
     assert main(words) == 0
     told = capsys.readouterr().out
     assert "one against two" in told
-    assert "6 participants count, 1 files are left out" in told
+    assert "participants that count: 6; files left out: 1" in told
     assert "notes.json: not JSON, or damaged" in told
-    assert "one preferred:  0.00%" in told
+    assert "one preferred: 0.00%" in told
     assert "class 3" in told
     assert set(files(out / "tally")) == {"tally.json", "tally.html"}
     assert main([*words, "--json"]) == 0

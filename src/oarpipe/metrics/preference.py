@@ -48,24 +48,30 @@ def clustered_rate(choices: Bool[np.ndarray, "P K"], *, replicates: int, seed: i
     Where answers all agree, or participants or pairs are fewer than `FEWEST`, there is none. The method is
     slightly wide: it counts what is neither the pair's nor the participant's three times.
     """
-    rate = float(choices.mean())
-    if min(choices.shape) < FEWEST or rate in (0.0, 1.0):
-        return Rate(rate, choices.size, None)
-    rates = _resampled_rates(choices, replicates=replicates, seed=seed)
-    low, high = np.quantile(rates, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return Rate(rate, choices.size, (float(low), float(high)))
+    return _resampled(choices, clusters=choices.shape, replicates=replicates, seed=seed)
 
 
-def _resampled_rates(
-    choices: Bool[np.ndarray, "P K"], *, replicates: int, seed: int
-) -> Float64[np.ndarray, " R"]:
+def rate_of_these_pairs(choices: Bool[np.ndarray, "P K"], *, replicates: int, seed: int) -> Rate:
+    """The rate over P participants; its interval speaks of other participants and the same K pairs."""
+    return _resampled(choices, clusters=choices.shape[:1], replicates=replicates, seed=seed)
+
+
+def _resampled(
+    choices: Bool[np.ndarray, "P K"], *, clusters: tuple[int, ...], replicates: int, seed: int
+) -> Rate:
+    """The interval is of the rates of resamples, in which `clusters` of rows (and columns) are drawn anew."""
     won = choices.astype(np.float64)
+    rate = float(won.mean())
+    if min(clusters) < FEWEST or rate in (0.0, 1.0):
+        return Rate(rate, choices.size, None)
     rates = []
     for begin in range(0, replicates, _BLOCK):
         block = torch.arange(begin, min(begin + _BLOCK, replicates))
-        people, pairs = (_times_drawn(seed, block, count, i) for i, count in enumerate(won.shape))
-        rates.append(((people @ won) * pairs).sum(axis=1) / won.size)
-    return np.concatenate(rates)
+        people, *pairs = (_times_drawn(seed, block, count, side) for side, count in enumerate(clusters))
+        sums = people @ won
+        rates.append((sums * pairs[0] if pairs else sums).sum(axis=1) / won.size)
+    low, high = np.quantile(np.concatenate(rates), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return Rate(rate, choices.size, (float(low), float(high)))
 
 
 def _times_drawn(seed: int, replicates: torch.Tensor, count: int, side: int) -> Float64[np.ndarray, "R n"]:

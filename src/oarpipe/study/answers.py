@@ -58,9 +58,11 @@ class Answers(Strict):
     answers: list[Answer]
 
     @model_validator(mode="after")
-    def _asks_each_thing_once(self) -> "Answers":
+    def _answers_each_thing_once(self) -> "Answers":
         if len({(answer.item, answer.kind) for answer in self.answers}) < len(self.answers):
             raise ValueError("an item is answered twice")
+        if len(self.answers) > self.asked:
+            raise ValueError(f"{len(self.answers)} answers where {self.asked} were asked for")
         return self
 
     def of(self, kind: str) -> list[Answer]:
@@ -184,6 +186,8 @@ def _foreign(answers: Answers, study: dict[str, Any] | None) -> str | None:
     for answer in answers.answers:
         if answer.item not in {one["item"] for one in known[answer.kind]}:
             return f"answers {answer.kind} {answer.item}, which the study does not have"
+    if len(answers.answers) == asked and len(answers.of("pair")) < len(study["pairs"]):
+        return "answers repeats in place of pairs"
     return None
 
 

@@ -93,8 +93,7 @@ def design(
             f"--pairs {pairs}: the two sets have {len(labels)} samples in common, and {alike} of these pairs "
             f"show one picture twice; ask for at most {len(chosen)}"
         )
-    made = [_check(len(chosen) + i, chosen[i % len(chosen)], "ab"[i % 2], seed) for i in range(checks)]
-    return Design((first, second), differences, chosen, made, repeats, seed, alike)
+    return Design((first, second), differences, chosen, _checks(chosen, checks, seed), repeats, seed, alike)
 
 
 def _differences(first: Receipt, second: Receipt, compared: Sequence[str]) -> dict[str, tuple[Any, Any]]:
@@ -157,9 +156,21 @@ def _drawn(labels: Int[np.ndarray, " n"], seed: int) -> Iterator[int]:
         yield from (int(samples[turn]) for samples in by_class if turn < len(samples))
 
 
-def _check(item: int, of: Item, name: str, seed: int) -> Item:
-    """A picture beside its own pixels in random places: as many of each colour, and nothing to see."""
-    whole = of.pictures[name]
-    pixels = whole.reshape(-1, 3)
-    places = noise.permutations(seed, noise.Stream.STUDY, torch.tensor([item]), 1, len(pixels))[0].numpy()
-    return Item(item, of.sample, of.label, {"whole": whole, "degraded": pixels[places].reshape(whole.shape)})
+def _checks(pairs: Sequence[Item], count: int, seed: int) -> list[Item]:
+    """Pictures beside their own pixels in random places: as many of each colour, and nothing to see.
+
+    The pictures of the most contrast serve: of an empty one nobody could tell.
+    """
+    shown = [(pair, name) for name in "ab" for pair in pairs]
+    by_contrast = sorted(shown, key=lambda one: -float(one[0].pictures[one[1]].std()))
+    made = []
+    for i in range(count):
+        of, name = by_contrast[i % len(by_contrast)]
+        whole, item = of.pictures[name], len(pairs) + i
+        pixels = whole.reshape(-1, 3)
+        places = noise.permutations(seed, noise.Stream.STUDY, torch.tensor([item]), 1, len(pixels))[0]
+        degraded = pixels[places.numpy()].reshape(whole.shape)
+        if np.array_equal(whole, degraded):
+            raise BadInput("--checks: the pictures have one colour only, which leaves nothing to check with")
+        made.append(Item(item, of.sample, of.label, {"whole": whole, "degraded": degraded}))
+    return made

@@ -1,7 +1,8 @@
 """What a study's answers say: how often the first set was preferred, overall, by class and by pair.
 
-Of one pair, participants answer independently, so its interval and test are binomial. Of all pairs the
-question is what other participants would say of other pairs, so both are resampled.
+Of one pair, participants answer independently, so its interval and test are binomial. Of a class, which has
+few pairs, the question is what other participants would say of these; of the whole, what other participants
+would say of other pairs, so both are resampled.
 """
 
 from collections.abc import Sequence
@@ -14,7 +15,13 @@ from jaxtyping import Bool
 from scipy.stats import false_discovery_control
 
 from oarpipe.errors import BadInput
-from oarpipe.metrics.preference import Rate, clustered_rate, independent_rate, sign_test
+from oarpipe.metrics.preference import (
+    Rate,
+    clustered_rate,
+    independent_rate,
+    rate_of_these_pairs,
+    sign_test,
+)
 from oarpipe.study.answers import Answers, Gathered, LeftOut
 
 FORMAT = 1
@@ -139,7 +146,7 @@ def _classes(choices: Bool[np.ndarray, "P K"], names: list[str], replicates: int
     found = []
     for name in sorted(set(names)):
         own = choices[:, np.array(names) == name]
-        found.append(Class(name, own.shape[1], clustered_rate(own, replicates=replicates, seed=seed)))
+        found.append(Class(name, own.shape[1], rate_of_these_pairs(own, replicates=replicates, seed=seed)))
     return found
 
 

@@ -15,7 +15,7 @@ def study(
     first: Path,
     second: Path,
     *,
-    out: Path,
+    out: Path | None = None,
     pairs: int = 20,
     checks: int = 2,
     repeats: int = 2,
@@ -29,13 +29,12 @@ def study(
     participants: int = 30,
     spread: float | None = None,
     seed: int = 0,
-    plan: bool = False,
 ) -> None:
     """Writes study.html, which opens from a disk and loads nothing, and study.json, its key for `tally`.
 
     cd results/digits
     oarpipe study seed-0/samples/greedy_annealed_greedy seed-0/samples/any_random --out studies/greedy
-    oarpipe study A B --out studies/greedy --plan     what the design could find; nothing is written
+    oarpipe study A B --pairs 40 --participants 50      what that could find; nothing is written
 
     A pair is of one class and one seed; which side a set lies on, and the order of the pairs, is drawn for
     each participant. Checks show a picture beside its pixels in random places; repeats are pairs that come
@@ -69,7 +68,7 @@ def study(
     page = render(made, words, key)
     print("\n".join(_summary(key, made.alike)))
     print("\n".join(_power(participants, pairs, spread)))
-    if plan:
+    if out is None:
         return
     write_json(out / KEY, key)
     write_text(out / PAGE, page)

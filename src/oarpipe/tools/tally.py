@@ -59,10 +59,10 @@ def _key(study: Path) -> dict[str, Any]:
 def _table(made: "Tally") -> Iterator[str]:
     first, second = made.names
     yield f"study {made.study}: {first} against {second}"
-    yield f"{made.participants} participants count, {len(made.left_out)} files are left out"
+    yield f"participants that count: {made.participants}; files left out: {len(made.left_out)}"
     yield from (f"  {one.file}: {one.reason}" for one in made.left_out)
     yield ""
-    yield f"{first} preferred: {_rate(made.overall)}; {made.verdict}"
+    yield f"{first} preferred: {_rate(made.overall).strip()}; {made.verdict}"
     yield f"  pairs         {_split(made.by_pair)}"
     yield f"  participants  {_split(made.by_participant)}"
     yield f"  the left picture was chosen in {made.went_left.value:.1%} of {made.went_left.count} answers"
@@ -70,24 +70,28 @@ def _table(made: "Tally") -> Iterator[str]:
         yield f"  the same was chosen again in {made.same_again.value:.1%} of {made.same_again.count} repeats"
     yield f"  {made.seconds:.1f} s a pair (the median)"
     if made.classes:
-        yield ""
+        yield "\nby class, the pairs taken as they are"
     for one in made.classes:
-        yield f"{one.name:<24}{one.pairs:>4} pairs  {_rate(one.rate)}"
-    yield ""
+        yield f"  {one.name:<22}{one.pairs:>4} pairs  {_rate(one.rate)}"
+    yield "\nby pair"
     for pair in made.pairs:
         mark = "  *" if pair.decided else ""
-        yield f"pair {pair.item:<5}{pair.caption:<20}{_rate(pair.rate)}  p {pair.p:.3f}{mark}"
-    yield "* still decided when 5 % of the pairs so marked may be marked by chance (Benjamini-Hochberg)"
+        yield f"  {pair.item:<6}{pair.caption:<28}{_rate(pair.rate)}  {_p(pair.p)}{mark}"
+    yield "  * still decided when 5 % of the pairs so marked may be marked by chance (Benjamini-Hochberg)"
 
 
 def _rate(rate: "Rate") -> str:
     interval = f"[{rate.interval[0]:.1%}, {rate.interval[1]:.1%}]" if rate.interval else "no interval"
-    return f"{rate.value:6.2%}  {interval}"
+    return f"{rate.value:7.2%}  {interval}"
 
 
 def _split(split: "Split") -> str:
     even = f", {split.even} even" if split.even else ""
     return (
         f"{split.ahead} of {split.ahead + split.behind + split.even} for it, "
-        f"{split.behind} against{even}; sign test p {split.p:.3f}"
+        f"{split.behind} against{even}; sign test, {_p(split.p)}"
     )
+
+
+def _p(p: float) -> str:
+    return f"p = {p:.3f}" if p >= 0.001 else "p < 0.001"

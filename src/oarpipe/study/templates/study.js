@@ -16,6 +16,7 @@ let since = Infinity;
 const element = (id) => document.getElementById(id);
 
 function show(name) {
+  if (!element(name).hidden) return;
   for (const section of document.querySelectorAll("main > section")) section.hidden = section.id !== name;
   document.querySelector(`#${name} h1`).focus({ preventScroll: true });
   scrollTo(0, 0);
