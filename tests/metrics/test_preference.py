@@ -117,4 +117,5 @@ def test_more_pairs_find_more_than_as_many_more_participants() -> None:
 
 
 def test_a_design_that_can_find_nothing_says_so() -> None:
-    assert findable(1, 1) is None
+    assert findable(5, 5, spread=0.5) is None
+    assert findable(4, 1000) is None

@@ -6,7 +6,6 @@ posted to a server here, which also takes the script's own report.
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -19,9 +18,9 @@ from typing import Any
 import pytest
 
 from oarpipe.cli import main
+from tests.reports.test_pages import CHROMIUM
 from tests.study.given import samples
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.skipif(

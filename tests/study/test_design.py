@@ -1,5 +1,6 @@
 """What a study shows: sets that differ in what is compared alone, pairs of one class and one seed."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +108,24 @@ def test_sets_that_differ_in_anything_else_are_refused(
     with pytest.raises(FingerprintMismatch, match=said) as refused:
         made(samples(tmp_path, "one"), samples(tmp_path, "two", **options))
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "said"),
+    [
+        ({"tokenizer": "f0"}, "decoded by different tokenizers"),
+        ({"model": "f0"}, "differ in model"),
+        ({"head.order_heads.h.seed-0": "f0"}, "differ in policy"),
+    ],
+)
+def test_what_has_one_name_but_was_made_otherwise_differs(
+    tmp_path: Path, inputs: dict[str, str], said: str
+) -> None:
+    first, second = (checked(samples(tmp_path, name, model="m"), "samples") for name in ("one", "two"))
+    options = {"pairs": 10, "checks": 2, "repeats": 2, "seed": 0}
+    assert design(first, second, compared=[], **options).differences == {}
+    with pytest.raises(FingerprintMismatch, match=said):
+        design(first, replace(second, inputs=inputs), compared=[], **options)
 
 
 def test_a_set_is_not_compared_with_itself(tmp_path: Path) -> None:

@@ -107,6 +107,24 @@ def test_classes_are_named_by_the_dataset(made: Design) -> None:
         page_of(made, classes=names[:2])
 
 
+def luminance(colour: str) -> float:
+    """Relative luminance of #rrggbb, as WCAG 2 defines it."""
+    channels = (int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5))
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def test_words_stand_out_in_the_light_and_in_the_dark(made: Design) -> None:
+    roots = re.findall(r":root \{(.*?)\}", page_of(made), flags=re.DOTALL)
+    assert len(roots) == 2
+    for root in roots:
+        colours = dict(re.findall(r"--(\w+): (#\w{6})", root))
+        pairs = [("ink", "page"), ("quiet", "page"), ("ink", "panel"), ("quiet", "panel"), ("on", "link")]
+        for words, ground in pairs:
+            dark, light = sorted(luminance(colours[name]) for name in (words, ground))
+            assert (light + 0.05) / (dark + 0.05) >= 4.5, (words, ground)
+
+
 def test_other_words_make_another_study(made: Design) -> None:
     keys = [facts(made, Words(**{**WORDS, "question": text}), None) for text in ("Which?", "Which?", "What?")]
     assert keys[0] == keys[1]

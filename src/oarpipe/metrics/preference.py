@@ -101,6 +101,8 @@ def findable(
     is left of an answer's variance p (1 - p) is chance, which the interval counts three times. The mean of
     all answers is taken as normal. None if not even 1 would be found; 1 - p is as easy to find as p.
     """
+    if min(participants, pairs) < FEWEST:
+        return None
     of_clusters = spread**2 / pairs + between**2 / participants
     for rate in np.arange(0.5, 1.0, 0.0005):
         chance = max(rate * (1 - rate) - spread**2 - between**2, 0.0) / (pairs * participants)

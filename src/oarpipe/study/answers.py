@@ -148,14 +148,14 @@ def gather(files: Sequence[Path], rules: Rules, study: dict[str, Any] | None) ->
 
 def read_answers(file: Path) -> Answers:
     """One participant's file; `IncompleteData` says what is wrong with it, without naming it."""
+    if file.stat().st_size > LARGEST:
+        raise IncompleteData(f"larger than {LARGEST:,} bytes, so not an answer file")
     try:
-        if file.stat().st_size > LARGEST:
-            raise IncompleteData(f"larger than {LARGEST:,} bytes, so not an answer file")
         text = file.read_text(encoding="utf-8")
         content = json.loads(text)
-    except (OSError, ValueError, RecursionError) as error:
-        if isinstance(error, IncompleteData):
-            raise
+    except OSError as error:
+        raise IncompleteData(f"cannot be read: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
         raise IncompleteData("not JSON, or damaged") from error
     if not isinstance(content, dict) or content.get("kind") != KIND:
         raise IncompleteData("JSON, but not answers to a study of oarpipe")

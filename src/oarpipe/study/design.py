@@ -113,11 +113,15 @@ def _differences(first: Receipt, second: Receipt, compared: Sequence[str]) -> di
         raise FingerprintMismatch(
             f"{first.folder} and {second.folder} were decoded by different tokenizers; name two sets of one"
         )
-    found = {
+    found: dict[str, tuple[Any, Any]] = {
         name: (first.recipe[name], second.recipe[name])
         for name in options
         if first.recipe[name] != second.recipe[name]
     }
+    for name in {*first.inputs, *second.inputs} - {"tokenizer"}:  # of one name, but made otherwise
+        digests = (first.inputs.get(name), second.inputs.get(name))
+        if digests[0] != digests[1]:
+            found.setdefault("model" if name == "model" else "policy", digests)
     for name, (one, other) in found.items():
         if name not in compared:
             raise FingerprintMismatch(

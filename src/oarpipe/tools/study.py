@@ -114,6 +114,6 @@ def _power(participants: int, pairs: int, spread: float | None) -> Iterator[str]
         found = f"{rate:.1%}, or {1 - rate:.1%}" if rate is not None else "none, however strong"
         yield f"  {people:>4} participants x {shown:>3} pairs: {found}"
     yield (
-        f"  assumed: rates of pairs spread by {assumed:.2f} around the mean (the paper's printed table: "
-        f"{SPREAD_OF_PAIRS}), those of participants by {SPREAD_OF_PARTICIPANTS}"
+        f"  assumed: rates of pairs spread by {assumed:.2f} around the mean ({SPREAD_OF_PAIRS} in the "
+        f"paper's printed table, less chance), those of participants by {SPREAD_OF_PARTICIPANTS}"
     )

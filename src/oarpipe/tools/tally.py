@@ -51,7 +51,8 @@ def _key(study: Path) -> dict[str, Any]:
     """A study's key; `IncompleteData` where the folder has none."""
     file = study / "study.json" if study.is_dir() else study
     key = read_json(file)
-    if not isinstance(key, dict) or not {"fingerprint", "pairs", "checks", "repeats", "sets"} <= set(key):
+    needed = {"fingerprint", "pairs", "checks", "repeats", "sets", "classes"}
+    if not isinstance(key, dict) or not needed <= set(key):
         raise IncompleteData(f"{file}: not the key of a study; name a folder that `oarpipe study` wrote")
     return key
 
