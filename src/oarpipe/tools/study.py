@@ -85,7 +85,7 @@ def _summary(key: dict[str, Any], alike: int) -> Iterator[str]:
     compared = f"samples.{one['name']} against samples.{other['name']}"
     yield f"study {key['fingerprint']}: {compared}, seed {one['seed']}"
     for name, (ours, theirs) in key["differences"].items():
-        yield f"  {name}: {_said(ours)} against {_said(theirs)}"
+        yield f"  {name}: {_said(ours, theirs)} against {_said(theirs, ours)}"
     counts = [(key["pairs"], "pairs"), (key["checks"], "attention checks")]
     asked = ", ".join(f"{len(items)} {what}" for items, what in counts)
     labels = {item["label"] for item in key["pairs"]}
@@ -94,8 +94,13 @@ def _summary(key: dict[str, Any], alike: int) -> Iterator[str]:
         yield f"  {alike} pairs were passed over, because both sets show the same picture"
 
 
-def _said(value: Any) -> str:
-    return ", ".join(f"{k} {_said(v)}" for k, v in value.items()) if isinstance(value, dict) else str(value)
+def _said(value: Any, other: Any) -> str:
+    """An option's value; of several options, those that the other has not or has otherwise."""
+    if not isinstance(value, dict):
+        return str(value)
+    theirs = other if isinstance(other, dict) else {}
+    own = {name: one for name, one in value.items() if name not in theirs or theirs[name] != one}
+    return ", ".join(f"{name} {_said(one, theirs.get(name))}" for name, one in own.items())
 
 
 def _power(participants: int, pairs: int, spread: float | None) -> Iterator[str]:
