@@ -26,6 +26,7 @@ FLOORS = {
     "training": 5,
     "benchmarks": 6,
     "reports": 6,
+    "study": 6,
     "stages": 7,
     "tools": 8,
     "cli": 9,

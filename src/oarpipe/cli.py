@@ -80,6 +80,29 @@ HELP = {
     "benchmark": "results folder of the benchmark (made by `benchmark`)",
     "benchmark.recipe": "recipe file of an entry of `benchmarks`; default sizes if left out",
     "benchmark.out": "folder to write into, or a file (.md or .json); the page is printed if left out",
+    "answers": "answer files that participants sent, or folders of them",
+    "checks": "attention checks: a picture beside its pixels in random places; 2 if left out",
+    "compare": "options in which the sets may differ, parted by commas; model,policy if left out",
+    "consent": "text that participants agree to before anything is recorded (plain, or simple Markdown)",
+    "fastest": "median seconds a pair below which a participant does not count; 1 if left out",
+    "instructions": "text that tells what to do (plain, or simple Markdown)",
+    "lapses": "failed attention checks that are let pass; none if left out",
+    "pairs": "pairs that each participant sees; 20 if left out",
+    "participants": "how many you expect, for what the design can find; 30 if left out",
+    "post": "address that answers are sent to at the end; they are saved as a file if left out",
+    "question": "what stands above every pair",
+    "repeats": "pairs that come a second time, sides swapped; 2 if left out",
+    "replicates": "resamplings behind an interval; 4000 if left out",
+    "spread": "standard deviation of pairs' true preferences; the paper's 0.23 if left out",
+    "study": "folder that `study` wrote; without it there are no names and no classes",
+    "title": "title of the page",
+    "study.dataset": "results folder of the dataset whose class names are shown (made by `index`)",
+    "study.first": "results folder of a sample set (made by `generate` and `merge_samples`)",
+    "study.out": "folder to write study.html and study.json into; nothing is written if left out",
+    "study.second": "results folder of the sample set to compare it with",
+    "study.seed": "seed that the pairs are drawn with; 0 if left out",
+    "tally.out": "folder to write tally.json and tally.html into",
+    "tally.seed": "seed of the resampling; 0 if left out",
     "show.recipe": "print the entry as a recipe file, ready for a stage's `--recipe`",
     "plan.words": "changes to the book (key=value)",
     "train_order_head.orders": "results folder of the extracted orders (made by `merge_orders`)",
@@ -91,6 +114,13 @@ METAVARS = {
     "arm": "FILE",
     "grid": "HxW",
     "weights": "FILE",
+    "answers": "PATH",
+    "compare": "OPTIONS",
+    "consent": "FILE",
+    "instructions": "FILE",
+    "post": "URL",
+    "question": "TEXT",
+    "title": "TEXT",
     "benchmark.out": "PATH",
     "export_model.out": "FILE",
 }
@@ -242,7 +272,7 @@ def _add(
     optional = get_origin(hint) in (Union, types.UnionType)
     kind = next(arg for arg in get_args(hint) if arg is not type(None)) if optional else hint
     if parameter.kind is inspect.Parameter.VAR_POSITIONAL:
-        made.add_argument(name, nargs="*", metavar="WORD", help=text)
+        made.add_argument(name, nargs="*", metavar=metavar or "WORD", help=text)
     elif get_origin(kind) is Recipe:
         made.add_argument(f"--{name}", type=Path, metavar="FILE", required=is_needed, help=text)
     elif parameter.kind is not inspect.Parameter.KEYWORD_ONLY:
@@ -260,7 +290,14 @@ def _add(
         made.add_argument(f"--{name}", type=_shard, metavar="K-of-N", required=is_needed, help=text)
     else:
         metavar = metavar or ("DIR" if kind is Path else "N")
-        made.add_argument(f"--{name}", type=kind, metavar=metavar, required=is_needed, help=text)
+        made.add_argument(
+            f"--{name}",
+            type=kind,
+            metavar=metavar,
+            required=is_needed,
+            default=None if is_needed else parameter.default,
+            help=text,
+        )
 
 
 def _shard(text: str) -> Shard:

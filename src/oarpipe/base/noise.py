@@ -37,6 +37,7 @@ class Stream(IntEnum):
     SAMPLE_ORDER = 15  # random orders that stay a sample's own
     CLASS_ORDER = 16  # random orders that stay a class's own
     ANOTHER = 17  # whose order a sample gets in place of its own
+    STUDY = 18  # pairs of a preference study, degraded pictures, resampling of its answers
 
 
 def philox(counter: Int[Tensor, "*S 4"], key: tuple[int, int]) -> Int[Tensor, "*S 4"]:

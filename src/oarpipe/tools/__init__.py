@@ -1,3 +1,14 @@
 """Commands without a rule: what a person asks of a book, a machine or a clone."""
 
-TOOLS = ("show", "plan", "status", "agreement", "doctor", "schema", "export_model", "export_tokens")
+TOOLS = (
+    "show",
+    "plan",
+    "status",
+    "agreement",
+    "doctor",
+    "schema",
+    "export_model",
+    "export_tokens",
+    "study",
+    "tally",
+)
