@@ -7,14 +7,18 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from pydantic import ValidationError
 
 from oarpipe.base.files import checked, read_json
+from oarpipe.base.noise import Stream
 from oarpipe.config.outputs import InformationConfig
 from oarpipe.config.recipe import Recipe
 from oarpipe.data.order_table import OrderTable
 from oarpipe.data.token_store import TokenStore
 from oarpipe.errors import BadInput, FingerprintMismatch
 from oarpipe.models import load_model
+from oarpipe.orders.holes import HiddenLast, hidden
+from oarpipe.orders.sources import Visits
 from oarpipe.stages.extract import extract
 from oarpipe.stages.information import information
 from oarpipe.stages.merge_orders import merge_orders
@@ -85,6 +89,28 @@ def test_the_random_orders_are_the_same_for_every_model_and_batch(line: Line, tm
     for name in ("a", "b"):
         pair = [told["models"][name]["random"]["per_sample"] for told in (whole, single)]
         assert pair[0] == pytest.approx(pair[1], abs=1e-5)
+
+
+def test_a_holes_likelihood_is_that_of_its_codes_given_all_others(line: Line, tmp_path: Path) -> None:
+    found = line.run(tmp_path / "main", holes={"middle": {"kind": "inpaint", "share": 0.4}})
+    held_out = TokenStore.open(line.tokens / "tokens.zarr").read().select("test")
+    is_hidden = hidden(held_out.grid, "inpaint", 0.4)
+    assert found["hidden"] == {"middle": int(is_hidden.sum())}
+    ids = torch.from_numpy(held_out.sample_ids)
+    orders = HiddenLast(is_hidden, 0, Stream.VISIT)(Visits(ids, ids * 0, ids * 0, ids)).tolist()
+    for row, order in enumerate(orders):
+        codes, label = held_out.tokens[row, 0], int(held_out.labels[row])
+        seen = len(order) - int(is_hidden.sum())
+        both = by_hand(line.models[0], codes, order, label) * len(order)
+        first = by_hand(line.models[0], codes, order[:seen], label) * seen
+        told = found["models"][line.models[0].name]["middle"]["per_sample"][row]
+        assert told == pytest.approx((both - first) / int(is_hidden.sum()), abs=1e-5)
+
+
+def test_an_order_and_a_hole_of_one_name_are_refused() -> None:
+    hole = {"random": {"kind": "inpaint", "share": 0.5}}
+    with pytest.raises(ValidationError, match="'random' names an order and a hole"):
+        InformationConfig.model_validate({"tokens": "t", "orders": ORDERS, "holes": hole})
 
 
 def test_running_again_measures_nothing(line: Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -75,10 +75,11 @@ def _raster_misfits(book: "Book") -> Iterable[str]:
                 yield f"{table}.{name}.policy: models.{entries.model} {_RASTER_ONLY}"
     for name, entries in book.tables["information"].items():
         asked = bound & {model for _, model in book.ingredients("information", name)["models"]}
-        others = [key for key, order in entries.orders.items() if not _is_raster_rule(order)]
+        others = [f"orders.{key}" for key, order in entries.orders.items() if not _is_raster_rule(order)]
+        others += [f"holes.{key}" for key in entries.holes]
         if asked and others:
             yield (
-                f"information.{name}.orders.{others[0]}: models.{min(asked)} {_RASTER_ONLY}; "
+                f"information.{name}.{others[0]}: models.{min(asked)} {_RASTER_ONLY}; "
                 "name the other `models`, and give it an entry of its own"
             )
 

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from oarpipe.config.base import Ref, Strict
 from oarpipe.config.datasets import Count, Split
@@ -37,15 +37,32 @@ class EvaluationConfig(Strict):
     bootstrap: int = Field(300, ge=0, description="resamplings behind the intervals")
 
 
+class HoleConfig(Strict):
+    """Places to be filled given all others: a rectangle in the middle (inpaint), or all around one."""
+
+    kind: Literal["inpaint", "outpaint"]
+    share: float = Field(gt=0, lt=1, description="of the grid, as near as whole rows and columns allow")
+
+
 class InformationConfig(Strict):
-    """Held-out negative log-likelihood of models in given orders (paper Eqs. 3-5)."""
+    """Held-out negative log-likelihood of models in given orders (paper Eqs. 3-5), and of holes they fill."""
 
     models: Annotated[list[str] | Everything, Ref("models")] = "all"
     tokens: Annotated[str, Ref("tokens")]
     split: Split = "test"
     count: Count = None
     orders: dict[str, FixedSource] = Field(min_length=1, description="orders to walk in, by name")
+    holes: dict[str, HoleConfig] = Field(
+        {}, description="holes to fill, by name; their NLL is that of the hidden codes, seen ones given"
+    )
     batch: int = Field(64, ge=1)
+
+    @model_validator(mode="after")
+    def _names_differ(self) -> "InformationConfig":
+        both = sorted(self.orders.keys() & self.holes.keys())
+        if both:
+            raise ValueError(f"'{both[0]}' names an order and a hole; rename one of them")
+        return self
 
 
 class PublishedConfig(Strict):

@@ -19,7 +19,10 @@ def information(
     orders: list[Path] | None = None,
     out: Path,
 ) -> None:
-    """Writes the NLL a token of every model in every order, with each sample's own; resumes by models."""
+    """Writes the NLL a token of every model in every order, and of every hole, with each sample's own.
+
+    Resumes by models.
+    """
     networks = [checked(path, "models") for path in models]
     codes = checked(tokens, "tokens")
     tables = [checked(path, "orders") for path in orders or []]
@@ -32,7 +35,8 @@ def information(
     from oarpipe.data.order_table import Orders
     from oarpipe.data.token_store import TokenStore
     from oarpipe.models import load_model
-    from oarpipe.orders.sources import build_source
+    from oarpipe.orders.holes import HiddenLast, hidden
+    from oarpipe.orders.sources import OrderSource, build_source
     from oarpipe.training.objective import sample_nll
 
     entry = recipe.entry
@@ -41,15 +45,21 @@ def information(
     if not len(held_out):
         raise BadInput(f"information.{recipe.name}.split: there are no {entry.split} images to measure on")
     written = {table.name: Orders.read(table.folder / "orders.parquet") for table in tables}
-    sources = {
+    sources: dict[str, OrderSource] = {
         name: build_source(order, held_out.grid, recipe.seed, written, stream=Stream.VISIT)
         for name, order in entry.orders.items()
     }
+    masks = {name: hidden(held_out.grid, hole.kind, hole.share) for name, hole in entry.holes.items()}
+    sources |= {name: HiddenLast(mask, recipe.seed, Stream.VISIT) for name, mask in masks.items()}
+    last = {name: int(mask.sum()) for name, mask in masks.items()}
     files = {network.name: stage.state / f"{network.name}.json" for network in networks}
     todo = [network for network in networks if not files[network.name].is_file()]
     for network in until_stopped(progress(todo, f"information/{recipe.name}", unit="model")):
         model = load_model(network.folder, pick_device())
-        rows = {name: sample_nll(model, held_out, source, entry.batch) for name, source in sources.items()}
+        rows = {
+            name: sample_nll(model, held_out, source, entry.batch, last=last.get(name))
+            for name, source in sources.items()
+        }
         told = {
             name: {"nll": float(row.mean()), "per_sample": [round(x, 6) for x in row.tolist()]}
             for name, row in rows.items()
@@ -60,6 +70,7 @@ def information(
         "split": entry.split,
         "count": len(held_out),
         "positions": held_out.grid.positions,
+        "hidden": last,
         "models": found,
     }
     write_json(out / "information.json", facts)

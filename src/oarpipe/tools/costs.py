@@ -253,7 +253,7 @@ class Costing:
         flop = memory = 0
         for _, model in self.sizing.book.ingredients("information", name)["models"]:
             size, classes = self.sizing.model(model)
-            flop += rows * len(entry.orders) * forward_flops(size)
+            flop += rows * (len(entry.orders) + len(entry.holes)) * forward_flops(size)
             block = kept_bytes(size, "float32") // size.layers  # nothing is kept but one, and the logits
             memory = max(memory, _FLOAT * size.parameters(classes) + entry.batch * block)
         return Cost("information", float32=flop, memory=memory)

@@ -29,9 +29,12 @@ def nll(
 
 @torch.inference_mode()
 def sample_nll(
-    model: TokenModel, tokens: TokenSet, source: OrderSource, batch: int = 64
+    model: TokenModel, tokens: TokenSet, source: OrderSource, batch: int = 64, *, last: int | None = None
 ) -> Float[Tensor, " n"]:
-    """Mean NLL a token of every sample's first view, nats, in the orders of `source`; dropout off."""
+    """Mean NLL a token of every sample's first view, nats, in the orders of `source`; dropout off.
+
+    Of all steps, or of the `last` ones.
+    """
     model.eval()
     device = next(model.parameters()).device
     rows = []
@@ -41,7 +44,8 @@ def sample_nll(
         labels = torch.from_numpy(tokens.labels[part]).long()
         order = source(Visits(samples, torch.zeros_like(samples), labels, samples))
         codes = torch.from_numpy(tokens.tokens[part, 0]).long()
-        rows.append(nll(model, codes.to(device), order.to(device), labels.to(device)).mean(dim=1).cpu())
+        steps = nll(model, codes.to(device), order.to(device), labels.to(device))
+        rows.append(steps[:, -last if last else 0 :].mean(dim=1).cpu())
     return torch.cat(rows)
 
 
