@@ -78,7 +78,10 @@ class Stop:
 
     def leave(self) -> NoReturn:
         """Ends the process; to be called when everything is saved."""
-        why = "its time is nearly up" if self.signal is None else f"it was asked to (signal {self.signal})"
+        if self.signal is not None:
+            why = f"it was asked to (signal {self.signal})"
+        else:
+            why = "its time is nearly up" if self._out_of_time else "another of its processes was asked to"
         raise _left(why, out_of_time=self._out_of_time or ran_out_of_time())
 
 
