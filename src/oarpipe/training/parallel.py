@@ -103,6 +103,18 @@ def _sum_of_bucket(_: None, bucket: dist.GradBucket) -> Future[Tensor]:
     return future
 
 
+def sum_gradients(*modules: nn.Module) -> None:
+    """Gives each process the gradients of all, in one exchange after the last backward pass."""
+    if world().size == 1:
+        return
+    gradients = [p.grad for module in modules for p in module.parameters() if p.grad is not None]
+    together = torch.cat([gradient.flatten() for gradient in gradients])
+    dist.all_reduce(together)
+    sums = together.split([gradient.numel() for gradient in gradients])
+    for gradient, total in zip(gradients, sums, strict=True):
+        gradient.copy_(total.view_as(gradient))
+
+
 def here(parameters: Iterable[Tensor]) -> list[Tensor]:
     """What this process has of each."""
     return [p.to_local() if isinstance(p, DTensor) else p for p in parameters]
