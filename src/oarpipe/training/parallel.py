@@ -4,6 +4,7 @@ Gradients are sums over the processes, since each one's loss is its share of the
 moments are told in whole tensors, so a checkpoint fits any number of processes.
 """
 
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
@@ -80,7 +81,9 @@ class Together:
         if compiled:
             module.compile(fullgraph=True, dynamic=False)
         if world().size > 1:
-            copy = DistributedDataParallel(module, broadcast_buffers=False, gradient_as_bucket_view=True)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", FutureWarning)  # torch 2.13 renames broadcast_buffers
+                copy = DistributedDataParallel(module, broadcast_buffers=False, gradient_as_bucket_view=True)
             copy.register_comm_hook(None, _sum_of_bucket)
             self._module = copy
 
