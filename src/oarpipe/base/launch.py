@@ -119,7 +119,7 @@ def _watch(children: "list[subprocess.Popen[bytes]]") -> int:
     try:
         while any(child.poll() is None for child in children):
             if failed is None:
-                failed, since = next((c for c in children if c.returncode), None), time.monotonic()
+                failed, since = _failed(children), time.monotonic()
             elif patience_ends and time.monotonic() - since > patience_ends[0]:
                 pass_on(signal.SIGTERM if len(patience_ends) == 2 else signal.SIGKILL, None)
                 del patience_ends[0]
@@ -127,7 +127,7 @@ def _watch(children: "list[subprocess.Popen[bytes]]") -> int:
     finally:
         signal.signal(signal.SIGTERM, before[0])
         signal.signal(signal.SIGINT, before[1])
-    failed = failed or next((c for c in children if c.returncode), None)
+    failed = failed or _failed(children)
     if failed is None:
         return 0
     if failed.returncode < 0:
@@ -135,3 +135,8 @@ def _watch(children: "list[subprocess.Popen[bytes]]") -> int:
         print(f"oarpipe: {which} was ended by signal {-failed.returncode}", file=sys.stderr)
         return 128 - failed.returncode
     return failed.returncode
+
+
+def _failed(children: "list[subprocess.Popen[bytes]]") -> "subprocess.Popen[bytes] | None":
+    """One that failed; rather one that was killed, since the others fail for want of it."""
+    return min((child for child in children if child.returncode), key=lambda c: c.returncode, default=None)
