@@ -109,6 +109,32 @@ def test_torchrun_may_start_the_processes(store: Path, alone: Path, tmp_path: Pa
     check_same(alone, out)
 
 
+SRUN = """#!/bin/bash
+while [[ $1 == --* ]]; do shift; done
+export SLURM_STEP_NUM_NODES=2 SLURM_STEP_NUM_TASKS=2 SLURM_STEP_NODELIST=first,second
+export SLURM_LAUNCH_NODE_IPADDR=127.0.0.1
+SLURM_NODEID=1 "$@" & SLURM_NODEID=0 "$@"; first=$?; wait $!; second=$?
+exit $((first > second ? first : second))
+"""
+
+
+def test_on_two_nodes_each_has_a_task_and_all_meet_at_the_first(
+    store: Path, alone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`srun` is stood in for by a script that starts its command twice, with Slurm's variables."""
+    out, bin_folder = tmp_path / "any", tmp_path / "bin"
+    bin_folder.mkdir()
+    for name, text in {"srun": SRUN, "scontrol": "#!/bin/bash\necho nowhere.invalid\n"}.items():
+        (bin_folder / name).write_text(text)
+        (bin_folder / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{bin_folder}:{os.environ['PATH']}")
+    monkeypatch.setenv("SLURM_JOB_ID", str(os.getpid()))
+    both = start([*words("train", RECIPE, tokens=store, out=out), "--gpus", "2", "--nodes", "2"])
+    _, told = both.communicate()
+    assert both.returncode == 0, told
+    check_same(alone, out)
+
+
 def test_what_all_fail_of_is_told_in_one_line(store: Path, tmp_path: Path) -> None:
     both = start([*words("train", model_recipe(batch=1), tokens=store, out=tmp_path / "any"), "--gpus", "2"])
     _, told = both.communicate()

@@ -34,21 +34,20 @@ def launch(words: Sequence[str], *, gpus: int, nodes: int) -> int:
     here = [sys.executable, "-m", "oarpipe", *words]
     if nodes == 1:
         meeting = "127.0.0.1", _free_port()
-        return _watch([_child(here, rank, gpus, gpus, meeting) for rank in range(gpus)])
-    if not _is_step_of(nodes):
-        return _watch([_step(here, nodes)])
+        threads = max(_threads() // gpus, 1)  # `threads` are the job's; on several nodes, each process's
+        return _watch([_child(here, rank, gpus, gpus, meeting, threads) for rank in range(gpus)])
     each = gpus // nodes
+    if not _is_step_of(nodes):
+        return _watch([_step(here, nodes, each)])
     first = int(os.environ["SLURM_NODEID"]) * each
     meeting = _first_node(), 10_000 + int(os.environ["SLURM_JOB_ID"]) % 20_000
-    return _watch([_child(here, first + i, gpus, each, meeting) for i in range(each)])
+    return _watch([_child(here, first + i, gpus, each, meeting, _threads()) for i in range(each)])
 
 
 def _child(
-    command: list[str], rank: int, size: int, each: int, meeting: tuple[str, int]
+    command: list[str], rank: int, size: int, each: int, meeting: tuple[str, int], threads: int
 ) -> "subprocess.Popen[bytes]":
-    """Process `rank` of `size`, of which `each` share a machine and its threads."""
-    threads = os.environ.get("OMP_NUM_THREADS", "")
-    granted = int(threads) if threads.isdigit() else len(os.sched_getaffinity(0))
+    """Process `rank` of `size`, of which `each` share a machine."""
     environment = {
         "RANK": rank,
         "WORLD_SIZE": size,
@@ -56,10 +55,16 @@ def _child(
         "LOCAL_WORLD_SIZE": each,
         "MASTER_ADDR": meeting[0],
         "MASTER_PORT": meeting[1],
-        "OMP_NUM_THREADS": max(granted // each, 1),
+        "OMP_NUM_THREADS": threads,
     }
     told = {name: str(value) for name, value in environment.items()}
     return subprocess.Popen(command, env={**os.environ, **told}, preexec_fn=_end_with_parent)
+
+
+def _threads() -> int:
+    """What Snakemake granted the command, or as many as there are cores."""
+    granted = os.environ.get("OMP_NUM_THREADS", "")
+    return int(granted) if granted.isdigit() else os.cpu_count() or 1
 
 
 def _end_with_parent() -> None:
@@ -68,16 +73,16 @@ def _end_with_parent() -> None:
         ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
 
 
-def _step(command: list[str], nodes: int) -> "subprocess.Popen[bytes]":
-    """The same command as one task a node. It overlaps with the step that it is called from."""
+def _step(command: list[str], nodes: int, each: int) -> "subprocess.Popen[bytes]":
+    """The same command as one task a node, with the cores of its `each` processes and the job's GPUs."""
     if "SLURM_JOB_ID" not in os.environ:
         raise BadInput(
             f"{nodes} nodes are reached from within a Slurm job only; elsewhere start "
             f"`torchrun --nnodes {nodes} … -m oarpipe …` on each of them"
         )
-    cores = os.environ.get("OMP_NUM_THREADS", "1")
+    threads = _threads() * each
     srun = ["srun", "--overlap", f"--nodes={nodes}", f"--ntasks={nodes}", "--ntasks-per-node=1"]
-    srun += [f"--cpus-per-task={cores}", "--kill-on-bad-exit=0", "--unbuffered"]
+    srun += [f"--cpus-per-task={threads}", "--kill-on-bad-exit=0"]
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("SLURM_", "SRUN_")) or k in _JOB}
     return subprocess.Popen([*srun, *command], env=environment, preexec_fn=_end_with_parent)
 
