@@ -27,15 +27,17 @@ class World:
     rank: int
     size: int
     local_rank: int
+    local_size: int
 
 
 def world() -> World:
     """The processes that this one works with."""
-    rank, size, local_rank = (int(os.environ.get(n) or d) for n, d in _VARIABLES)
-    return World(rank, size, local_rank)
 
+    def told(name: str, alone: int) -> int:
+        return int(os.environ.get(name) or alone)
 
-_VARIABLES = (("RANK", 0), ("WORLD_SIZE", 1), ("LOCAL_RANK", 0))
+    size = told("WORLD_SIZE", 1)
+    return World(told("RANK", 0), size, told("LOCAL_RANK", 0), told("LOCAL_WORLD_SIZE", size))
 
 
 def leads() -> bool:
@@ -63,10 +65,10 @@ def joined() -> Iterator[None]:
 
     backend = "gloo"
     if torch.cuda.is_available():
-        if here.local_rank >= torch.cuda.device_count():
+        if here.local_size > torch.cuda.device_count():
             raise BadInput(
-                f"process {here.local_rank + 1} of this machine finds {torch.cuda.device_count()} GPUs; "
-                "start as many processes a machine as it has GPUs (the rule's `gpu` and `nodes`)"
+                f"{here.local_size} processes on a machine that shows {torch.cuda.device_count()} GPUs; "
+                "start as many as there are (the rule's `gpu` and `nodes`)"
             )
         torch.cuda.set_device(here.local_rank)
         backend = "cpu:gloo,cuda:nccl"
@@ -75,6 +77,7 @@ def joined() -> Iterator[None]:
     _Meeting.patient = dist.new_group(backend="gloo", timeout=PATIENT)
     yield
     # After an error nobody is waited for: the process ends, and so do those that wait for it.
+    any_of(False)
     dist.destroy_process_group()
     _Meeting.store = _Meeting.patient = None
 
@@ -113,8 +116,8 @@ def tells() -> bool:
     """Whether this process tells what it failed of: the first that fails does."""
     if world().size == 1:
         return True
-    if _Meeting.store is None:  # they have not met, so all fail of the same
-        return leads()
+    if _Meeting.store is None:  # they have not met, so all of a machine fail of the same
+        return world().local_rank == 0
     try:
         return bool(_Meeting.store.add("told", 1) == 1)
     except RuntimeError:  # the store has ended with the first process

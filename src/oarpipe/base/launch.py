@@ -143,5 +143,6 @@ def _watch(children: "list[subprocess.Popen[bytes]]") -> int:
 
 
 def _failed(children: "list[subprocess.Popen[bytes]]") -> "subprocess.Popen[bytes] | None":
-    """One that failed; rather one that was killed, since the others fail for want of it."""
-    return min((child for child in children if child.returncode), key=lambda c: c.returncode, default=None)
+    """One that failed: first one that was killed, since the others fail for want of it; else the first."""
+    failed = [child for child in children if child.returncode]
+    return min(failed, key=lambda child: child.returncode > 0, default=None)
