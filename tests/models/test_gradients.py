@@ -158,3 +158,6 @@ def test_rows_of_a_batch_are_dropped_as_they_are_in_the_whole(
         torch.manual_seed(0)
         with rows_of(rows.start, 7):
             torch.testing.assert_close(Dropout(0.3)(x[rows]), whole[rows], rtol=1e-12, atol=0)
+    torch.manual_seed(0)
+    with rows_of(0, 7):
+        assert torch.equal(Dropout(0.3)(x), whole)

@@ -61,11 +61,11 @@ class Dropout(nn.Dropout):
     def forward(self, x: Float[Tensor, "*S D"]) -> Float[Tensor, "*S D"]:
         if self.p == 0 or not self.training:
             return x
+        first, size = Dropout.rows or (0, len(x))
         if x.device.type == "cpu" and not torch.compiler.is_compiling() and self.p != 1:
-            return _apply(_Dropout, x, round(self.p * CHANCES), Dropout.rows or (0, len(x)))
-        if Dropout.rows is None:
+            return _apply(_Dropout, x, round(self.p * CHANCES), (first, size))
+        if size == len(x):
             return super().forward(x)
-        first, size = Dropout.rows
         return x * super().forward(x.new_ones(size, *x.shape[1:]))[first : first + len(x)]
 
 
