@@ -82,7 +82,7 @@ def _step(command: list[str], nodes: int, each: int) -> "subprocess.Popen[bytes]
         )
     threads = _threads() * each
     srun = ["srun", "--overlap", f"--nodes={nodes}", f"--ntasks={nodes}", "--ntasks-per-node=1"]
-    srun += [f"--cpus-per-task={threads}", "--kill-on-bad-exit=0"]
+    srun += [f"--gpus-per-node={each}", f"--cpus-per-task={threads}", "--kill-on-bad-exit=0"]
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("SLURM_", "SRUN_")) or k in _JOB}
     return subprocess.Popen([*srun, *command], env=environment, preexec_fn=_end_with_parent)
 
