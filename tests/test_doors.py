@@ -11,6 +11,7 @@ from snakemake.cli import get_argument_parser
 from oarpipe.cli import TABLE_OF, command, parser
 from oarpipe.config.recipe import Recipe
 from oarpipe.config.tables import reference_fields
+from oarpipe.stages import TOGETHER
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
@@ -72,7 +73,8 @@ def test_a_rules_inputs_are_its_stages_keywords(verb: str) -> None:
 def test_a_rules_command_passes_every_input_and_no_other_flag(verb: str) -> None:
     shell = rules()[verb].partition("    shell:\n")[2]
     flags = set(re.findall(r"--(\w+) ", shell)) | set(re.findall(r"\{params\.(\w+)\}", shell))
-    assert flags - {"out", "log", "runtime", "shard"} == inputs_of(verb)
+    assert flags - {"out", "log", "runtime", "shard", "gpus", "nodes"} == inputs_of(verb)
+    assert ("--gpus {resources.gpu} --nodes {resources.nodes}" in shell) == (verb in TOGETHER)
     assert ("shard" in flags) == ("shard" in inspect.signature(command(verb)).parameters)
     assert ("--runtime {resources.runtime}" in shell) == ("localrule: True" not in rules()[verb])
 

@@ -18,12 +18,14 @@ from typing import Any, Literal, NoReturn, Union, get_args, get_origin, get_type
 
 from oarpipe import __version__
 from oarpipe.base.attempts import end_all
+from oarpipe.base.distributed import is_loss, joined, tells, world
+from oarpipe.base.launch import launch
 from oarpipe.base.log import set_up_logging
 from oarpipe.base.shards import Shard
 from oarpipe.base.stopping import within
 from oarpipe.config.recipe import Recipe, read_recipe
 from oarpipe.errors import BadInput, OarpipeError, nearest
-from oarpipe.stages import VERBS
+from oarpipe.stages import TOGETHER, VERBS
 from oarpipe.tools import TOOLS
 
 TABLE_OF = {verb: table for verbs in VERBS.values() for verb, table in verbs.items()}
@@ -37,7 +39,7 @@ HELP = {
     "evaluation": "results folders of the evaluation, one a seed (made by `evaluate`)",
     "features": "results folder of the measuring network (made by `train_features`)",
     "gpu": "kind of GPU that the work is to run on",
-    "gpus": "how many of them; one if left out",
+    "gpus": "GPUs to share the work, of all nodes together; a process each",
     "grid": "rows and columns of the token grid, such as 16x16",
     "head": "results folder of the order head (made by `train_order_head`)",
     "heads": "attention heads; 64 channels a head if left out",
@@ -53,6 +55,7 @@ HELP = {
     "mfu": "share of the GPU's dense rate that is reached; 0.4 if left out",
     "model": "results folder of the model (made by `train`, `distill` or `import_model`)",
     "models": "results folders of the models (made by `train`, `distill` or `import_model`)",
+    "nodes": "machines that the GPUs are spread over; more than one in a Slurm job only",
     "npz": "also write samples.npz (arr_0, uint8 NHWC), the form that ADM's evaluator reads",
     "order_heads": "results folders of the order heads (made by `train_order_head`)",
     "orders": "results folders of the extracted orders (made by `extract` and `merge_orders`)",
@@ -104,6 +107,7 @@ HELP = {
     "tally.out": "folder to write tally.json and tally.html into",
     "tally.seed": "seed of the resampling; 0 if left out",
     "show.recipe": "print the entry as a recipe file, ready for a stage's `--recipe`",
+    "plan.gpus": "how many of them; one if left out",
     "plan.words": "changes to the book (key=value)",
     "train_order_head.orders": "results folder of the extracted orders (made by `merge_orders`)",
     "words": "a table, or an entry (table.name); and overrides (key=value)",
@@ -154,7 +158,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
     except KeyboardInterrupt:
         return _refuse("interrupted; the same command continues where it stopped", 130)
-    except Exception:
+    except Exception as error:
+        if is_loss(error):
+            return _refuse("another of its processes has ended, and told why or was killed", 1)
         return _confess()
 
 
@@ -169,7 +175,12 @@ def _run(words: list[str]) -> int:
     function = command(verb)
     given = vars(parser(verb, function).parse_intermixed_args(words[1:]))
     log_file, minutes = given.pop("log", None), given.pop("runtime", None)
+    gpus, nodes = given.pop("gpus", 1) if verb in TABLE_OF else 1, given.pop("nodes", 1)
     positional = _convert_recipe(verb, function, given)
+    if world().size > 1 and verb not in TOGETHER:
+        raise BadInput(f"`oarpipe {verb}` is work for one process; these are {world().size}, by WORLD_SIZE")
+    if world().size == 1 and (gpus, nodes) != (1, 1):
+        return launch(words, gpus=gpus, nodes=nodes)
     recipe = next((value for value in positional if isinstance(value, Recipe)), None)
     if recipe is not None:
         shard = f" shard {given['shard']}" if given.get("shard") else ""
@@ -177,7 +188,7 @@ def _run(words: list[str]) -> int:
     else:
         set_up_logging(verb if verb in TABLE_OF else "", log_file)
     try:
-        with within(minutes):
+        with within(minutes), joined():
             function(*positional, **given)
     except BaseException as error:
         if isinstance(error, OSError):
@@ -189,6 +200,8 @@ def _run(words: list[str]) -> int:
 
 def _refuse(message: str, status: int = 2) -> int:
     """The user's mistake: a line on standard error, and in the log file if there is one."""
+    if not tells():
+        return status
     print(f"oarpipe: {message}", file=sys.stderr)
     for handler in logging.getLogger().handlers:
         if isinstance(handler, logging.FileHandler):
@@ -198,7 +211,8 @@ def _refuse(message: str, status: int = 2) -> int:
 
 def _confess() -> int:
     """Our mistake: the traceback, wherever the command tells what it does."""
-    logging.getLogger("oarpipe").exception("this is a bug in oarpipe; please report what follows")
+    if tells():
+        logging.getLogger("oarpipe").exception("this is a bug in oarpipe; please report what follows")
     return 1
 
 
@@ -261,6 +275,9 @@ def parser(verb: str, function: Callable[..., None]) -> argparse.ArgumentParser:
         )
         made.add_argument("--log", type=Path, metavar="FILE", help=HELP["log"])
         made.add_argument("--runtime", type=float, metavar="MINUTES", help=HELP["runtime"])
+    if verb in TOGETHER:
+        made.add_argument("--gpus", type=int, default=1, metavar="N", help=HELP["gpus"])
+        made.add_argument("--nodes", type=int, default=1, metavar="N", help=HELP["nodes"])
     return made
 
 

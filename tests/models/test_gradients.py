@@ -8,7 +8,7 @@ from torch import Tensor
 
 from oarpipe.base.grid import Grid
 from oarpipe.models import gradients
-from oarpipe.models.gradients import Dropout, gated, rms_norm, turned
+from oarpipe.models.gradients import Dropout, gated, rms_norm, rows_of, turned
 from oarpipe.models.positions import rotary_table, rotate
 
 ROTATION = rotary_table(Grid(2, 2), 8)[None, :, None]  # [1, 5, 1, 4, 2]: the class row and four places
@@ -142,3 +142,22 @@ def _with_gradient(function: Callable[[Tensor], Tensor], x: Tensor) -> tuple[Ten
     upstream = torch.arange(y.numel(), dtype=x.dtype).view(y.shape).cos()
     (gradient,) = torch.autograd.grad(y, x, upstream)
     return y.detach(), gradient
+
+
+@pytest.mark.parametrize("by_torch", [False, True])
+def test_rows_of_a_batch_are_dropped_as_they_are_in_the_whole(
+    by_torch: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also as on GPUs and in compiled graphs, where torch draws."""
+    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: by_torch)
+    x = torch.randn(7, 5, 3, dtype=torch.float64)
+    torch.manual_seed(0)
+    whole = Dropout(0.3)(x)
+    assert (whole == 0).any()
+    for rows in (slice(0, 3), slice(3, 7)):
+        torch.manual_seed(0)
+        with rows_of(rows.start, 7):
+            torch.testing.assert_close(Dropout(0.3)(x[rows]), whole[rows], rtol=1e-12, atol=0)
+    torch.manual_seed(0)
+    with rows_of(0, 7):
+        assert torch.equal(Dropout(0.3)(x), whole)

@@ -31,7 +31,8 @@ for word in sys.argv[2:]:
         words.append(word)
 out, told = Path(flags.pop("out")[0]), Path(flags.pop("log")[0])
 shard = flags.pop("shard", None)
-flags.pop("runtime", None)
+for flag in ("runtime", "gpus", "nodes"):
+    flags.pop(flag, None)
 told.write_text("done\\n")
 read = b"".join(Path(file).read_bytes() for files in flags.values() for file in files)
 receipt = out / "shards" / f"{{shard[0]}}.json" if shard else out / "receipt.json"

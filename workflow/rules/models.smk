@@ -43,6 +43,7 @@ rule train:
     threads: threads_of_model
     resources:
         gpu=1,
+        nodes=1,
         mem_mb=32000,
         runtime=1440,
     params:
@@ -53,6 +54,7 @@ rule train:
     shell:
         "oarpipe train --recipe {input.recipe} --tokens {input.tokens}"
         " {params.init} --out {params.out} --log {log} --runtime {resources.runtime}"
+        " --gpus {resources.gpu} --nodes {resources.nodes}"
 
 
 rule distill:
@@ -75,6 +77,7 @@ rule distill:
     threads: 1
     resources:
         gpu=1,
+        nodes=1,
         mem_mb=32000,
         runtime=1440,
     params:
@@ -84,3 +87,4 @@ rule distill:
     shell:
         "oarpipe distill --recipe {input.recipe} --tokens {input.tokens}"
         " --init {input.init} --orders {input.orders} --out {params.out} --log {log} --runtime {resources.runtime}"
+        " --gpus {resources.gpu} --nodes {resources.nodes}"

@@ -40,6 +40,7 @@ rule train_tokenizer:
     threads: 2
     resources:
         gpu=1,
+        nodes=1,
         mem_mb=16000,
         runtime=1440,
     params:
@@ -50,6 +51,7 @@ rule train_tokenizer:
     shell:
         "oarpipe train_tokenizer --recipe {input.recipe} --dataset {input.dataset}"
         " {params.features} --out {params.out} --log {log} --runtime {resources.runtime}"
+        " --gpus {resources.gpu} --nodes {resources.nodes}"
 
 
 rule tokenize:
@@ -70,6 +72,7 @@ rule tokenize:
     threads: threads_of_images("tokens")
     resources:
         gpu=1,
+        nodes=1,
         mem_mb=16000,
         runtime=720,
     params:
@@ -79,6 +82,7 @@ rule tokenize:
     shell:
         "oarpipe tokenize --recipe {input.recipe} --dataset {input.dataset}"
         " --tokenizer {input.tokenizer} --out {params.out} --log {log} --runtime {resources.runtime}"
+        " --gpus {resources.gpu} --nodes {resources.nodes}"
 
 
 rule import_tokens:

@@ -3,7 +3,7 @@
 import math
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -14,10 +14,15 @@ MAX_SHIFT = 0.05  # of the image's side
 MAX_SCALE = 0.08
 
 
-def affine(images: Float[Tensor, "B C H W"], seed: int, step: int) -> Float[Tensor, "B C H W"]:
-    """Each image turned, scaled and shifted a little, bilinearly; its border continues outwards."""
-    batch, _, height, width = images.shape
-    angle, zoom, right, down = _draws(batch, seed, step, images.device)[:, :4].unbind(1)  # [B] in -1..1
+def affine(
+    images: Float[Tensor, "B C H W"], seed: int, step: int, rows: Int[Tensor, " B"] | None = None
+) -> Float[Tensor, "B C H W"]:
+    """Each image turned, scaled and shifted a little, bilinearly; its border continues outwards.
+
+    `rows` are the images' places in the step's batch, of which they may be a part.
+    """
+    height, width = images.shape[2:]
+    angle, zoom, right, down = _draws(images, seed, step, rows)[:, :4].unbind(1)  # [B] in -1..1
     angle = angle * math.radians(MAX_DEGREES)
     scale = 1.0 + zoom * MAX_SCALE
     aspect = height / width  # coordinates run from -1 to 1 along either side
@@ -28,14 +33,16 @@ def affine(images: Float[Tensor, "B C H W"], seed: int, step: int) -> Float[Tens
     return F.grid_sample(images, places, mode="bilinear", padding_mode="border", align_corners=False)
 
 
-def mirrored(images: Float[Tensor, "B C H W"], seed: int, step: int) -> Float[Tensor, "B C H W"]:
-    """Half of the images, drawn at random, with left and right exchanged."""
-    is_chosen = _draws(len(images), seed, step, images.device)[:, 4] < 0
+def mirrored(
+    images: Float[Tensor, "B C H W"], seed: int, step: int, rows: Int[Tensor, " B"] | None = None
+) -> Float[Tensor, "B C H W"]:
+    """Half of the images, drawn at random, with left and right exchanged; `rows` as in `affine`."""
+    is_chosen = _draws(images, seed, step, rows)[:, 4] < 0
     return torch.where(is_chosen[:, None, None, None], images.flip(3), images)
 
 
-def _draws(batch: int, seed: int, step: int, device: torch.device) -> Float[Tensor, "B 5"]:
+def _draws(images: Tensor, seed: int, step: int, rows: Tensor | None) -> Float[Tensor, "B 5"]:
     """Uniform in -1..1, the same for row b of step t always: four for `affine`, a fifth for `mirrored`."""
-    row = torch.arange(batch, device=device)[:, None]
-    item = torch.arange(5, device=device)[None, :]
-    return 2.0 * uniform(seed, Stream.AUGMENT, row, step, item) - 1.0
+    row = torch.arange(len(images)) if rows is None else rows
+    item = torch.arange(5, device=images.device)[None, :]
+    return 2.0 * uniform(seed, Stream.AUGMENT, row.to(images.device)[:, None], step, item) - 1.0

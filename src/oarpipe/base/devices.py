@@ -14,12 +14,16 @@ from pathlib import Path
 
 import torch
 
+from oarpipe.base.distributed import world
+
 
 def pick_device(name: str = "auto") -> torch.device:
-    """`auto` is a GPU when there is one, else the CPU."""
+    """`auto` is a GPU when there is one, else the CPU. Of several processes each has its own GPU."""
     if name != "auto":
         return torch.device(name)
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if not torch.cuda.is_available():
+        return torch.device("cpu")
+    return torch.device("cuda", world().local_rank) if world().size > 1 else torch.device("cuda")
 
 
 def autocast(device: torch.device, precision: str) -> AbstractContextManager[object]:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from oarpipe.base.attempts import MARK, Attempt
+from oarpipe.base.distributed import shared
 from oarpipe.base.log import log
 from oarpipe.base.shards import Shard
 from oarpipe.config.recipe import FORMATS, Recipe
@@ -238,7 +239,12 @@ class Stage:
         Else this process is from now on the only one to write here, or to write this shard: it waits while
         another does. The folder's receipt, being of other work that is about to be overwritten, is withdrawn.
         `unless` says whether the work must be done in spite of a receipt.
+
+        Of several processes the first one asks, waits and tells the others.
         """
+        return shared(lambda: self._is_done(shard, unless))
+
+    def _is_done(self, shard: Shard | None, unless: Callable[[], bool]) -> bool:
         receipt = self._finished_before(unless)
         if receipt is None or (shard is None and self._is_untidy()):
             self._attempt = Attempt(self.out, self.state, str(shard or ""))

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from tqdm import tqdm
 
+from oarpipe.base.distributed import leads, world
 from oarpipe.errors import naming
 
 T = TypeVar("T")
@@ -21,15 +22,21 @@ SECONDS_BETWEEN_LINES = 15.0
 
 
 def set_up_logging(who: str = "", file: Path | None = None) -> None:
-    """Plain lines with the time of day and `who` speaks, on standard error and, if given, in `file`."""
+    """Plain lines with the time of day and `who` speaks, on standard error and, if given, in `file`.
+
+    Of several processes only the first speaks; of the others one hears what they fail of.
+    """
     handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
     if file is not None:
         file.parent.mkdir(parents=True, exist_ok=True)
-        handlers.append(logging.FileHandler(file, mode="w"))
+        mode = "w" if leads() else "a"
+        handlers.append(logging.FileHandler(file, mode, delay=not leads()))
+    if not leads():
+        who = f"{who}, process {world().rank + 1} of {world().size}"
     speaker = f"{who.replace('%', '%%')}: " if who else ""
     logging.basicConfig(
         handlers=handlers,
-        level=logging.INFO,
+        level=logging.INFO if leads() else logging.ERROR,
         format=f"%(asctime)s {speaker}%(message)s",
         datefmt="%H:%M:%S",
         force=True,
@@ -43,7 +50,7 @@ def progress(
     """Iterates with a progress bar; in a log or a pipe the bar becomes a line every quarter minute."""
     if total is None and isinstance(items, Sized):
         total = len(items) + done
-    if sys.stderr.isatty() and not _writes_a_file():
+    if sys.stderr.isatty() and not _writes_a_file() and leads():
         items = tqdm(
             items, desc=what, total=total, initial=done, unit=unit, dynamic_ncols=True, file=sys.stderr
         )
@@ -84,10 +91,15 @@ def _writes_a_file() -> bool:
 
 
 class MetricsLog:
-    """Appends one JSON object a line; on resuming it drops the lines at or after the first new step."""
+    """Appends one JSON object a line; on resuming it drops the lines at or after the first new step.
+
+    Of several processes the first one writes.
+    """
 
     def __init__(self, file: Path, *, first_step: int = 0) -> None:
         self.file = file
+        if not leads():
+            return
         kept = [r for r in read_metrics(file) if r["step"] < first_step] if file.exists() else []
         self._clock = time.monotonic() - (kept[-1].get("seconds", 0.0) if kept else 0.0)
         partial = file.with_name(f"{file.name}.partial")  # a kill must not lose the lines before it
@@ -98,6 +110,8 @@ class MetricsLog:
 
     def write(self, step: int, **values: Any) -> None:
         """One line: the step, the seconds since the run began, and the values."""
+        if not leads():
+            return
         row = {"step": step, "seconds": round(time.monotonic() - self._clock, 3), **values}
         with naming(self.file), self.file.open("a") as out:
             out.write(json.dumps(row) + "\n")

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import NoReturn, TypeVar
 
+from oarpipe.base.distributed import any_of
 from oarpipe.base.log import log
 
 T = TypeVar("T")
@@ -78,7 +79,10 @@ class Stop:
 
     def leave(self) -> NoReturn:
         """Ends the process; to be called when everything is saved."""
-        why = "its time is nearly up" if self.signal is None else f"it was asked to (signal {self.signal})"
+        if self.signal is not None:
+            why = f"it was asked to (signal {self.signal})"
+        else:
+            why = "its time is nearly up" if self._out_of_time else "another of its processes was asked to"
         raise _left(why, out_of_time=self._out_of_time or ran_out_of_time())
 
 
@@ -102,6 +106,18 @@ def until_stopped(items: Iterable[T], *, begins: Callable[[T], bool] = lambda it
             if begins(item) and stop.requested:
                 stop.leave()
             yield item
+
+
+def all_together(work: Callable[[], None]) -> None:
+    """Does this process's part of the work and waits for the others; leaves if any of them left off."""
+    left = None
+    try:
+        work()
+    except Left as error:
+        left = error
+    is_left, is_late = any_of(left is not None, left is not None and left.out_of_time)
+    if is_left:
+        raise left or _left("another of its processes was asked to", out_of_time=is_late)
 
 
 @contextmanager

@@ -24,6 +24,12 @@ class TokenBatch:
     views: Int64[Tensor, " B"]
     visits: Int64[Tensor, " B"]
 
+    def rows(self, rows: Int64[Tensor, " R"]) -> "TokenBatch":
+        """Some of its samples."""
+        return TokenBatch(
+            self.tokens[rows], self.labels[rows], self.sample_ids[rows], self.views[rows], self.visits[rows]
+        )
+
 
 class TokenBatches:
     """Batches of `batch` samples; those around an epoch's end hold rows of both epochs.

@@ -91,9 +91,15 @@ class Block(nn.Module):
         return self.attention.project(self.attention_norm(x), rotation)
 
     def forward(
-        self, x: Float[Tensor, "B S D"], projected: Projected, attend: Attend, keep: slice = EVERY_ROW
+        self,
+        x: Float[Tensor, "B S D"],
+        rotation: Float[Tensor, "B S 1 F 2"],
+        attend: Attend,
+        keep: slice = EVERY_ROW,
+        projected: Projected | None = None,
     ) -> Float[Tensor, "B R D"]:
-        """All rows are attended to; only the `keep` rows go on. `projected` is the projection of x."""
+        """All rows are attended to; only the `keep` rows go on. `projected` is x's projection, if known."""
+        projected = self.project(x, rotation) if projected is None else projected
         kept: Tensor = x[:, keep] + self.attention(projected, attend, keep)
         mixed: Tensor = kept + self.feed_forward(self.ffn_norm(kept))
         return mixed

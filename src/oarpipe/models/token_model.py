@@ -122,8 +122,7 @@ class TokenModel(nn.Module, ABC):
         """
         last = len(self.layers) - 1
         for i, block in enumerate(self.blocks):
-            projected = block.project(x, rotation) if i or first is None else first
-            x = block(x, projected, attend, keep if i == last else EVERY_ROW)
+            x = block(x, rotation, attend, keep if i == last else EVERY_ROW, None if i else first)
         return x
 
     def first_projection(self, x: Float[Tensor, "B S D"], rotation: Float[Tensor, "B S 1 F 2"]) -> Projected:

@@ -22,3 +22,7 @@ VERBS: dict[str, dict[str, str]] = {
     "evaluation": {"features": "evaluations", "evaluate": "evaluations", "information": "information"},
     "report": {"benchmark": "benchmarks", "report": "reports"},
 }
+
+# Verbs that several processes may carry out together, one a GPU (base/distributed, base/launch). Other work
+# is scattered: `extract` and `generate` by shards.
+TOGETHER = ("train_tokenizer", "tokenize", "train", "distill")

@@ -3,9 +3,10 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from oarpipe.base.distributed import leads, shared, world
 from oarpipe.base.files import Stage, checked
 from oarpipe.base.log import log, progress
-from oarpipe.base.stopping import until_stopped
+from oarpipe.base.stopping import all_together, until_stopped
 from oarpipe.config.recipe import Recipe
 from oarpipe.config.tokenizers import TokensConfig
 
@@ -16,7 +17,10 @@ if TYPE_CHECKING:
 
 
 def tokenize(recipe: Recipe[TokensConfig], *, dataset: Path, tokenizer: Path, out: Path) -> None:
-    """Writes `tokens.zarr`, all splits, one row a sample; a killed run continues at the next shard."""
+    """Writes `tokens.zarr`, all splits, one row a sample; a killed run continues at the next shard.
+
+    Several processes each write whole shards.
+    """
     inputs = {"dataset": checked(dataset, "datasets"), "tokenizer": checked(tokenizer, "tokenizers")}
     stage = Stage(recipe, out, inputs=inputs)
     if stage.is_done():
@@ -40,13 +44,22 @@ def tokenize(recipe: Recipe[TokensConfig], *, dataset: Path, tokenizer: Path, ou
         views=VIEWS[recipe.entry.views],
         shard=recipe.entry.shard,
     )
-    _fill(store, images, network, recipe.entry)
-    publish(filled, published)
-    stage.finish("tokens.zarr")
+    missing = shared(store.missing)
+    if len(missing) < store.shards:
+        log.info("%d of %d shards are already there", store.shards - len(missing), store.shards)
+    mine = missing[world().rank :: world().size]
+    all_together(lambda: _fill(store, mine, images, network, recipe.entry))
+    if leads():
+        publish(filled, published)
+        stage.finish("tokens.zarr")
 
 
 def _fill(
-    store: "TokenStore", images: "ImageSource", tokenizer: "ImageTokenizer", entry: TokensConfig
+    store: "TokenStore",
+    missing: list[int],
+    images: "ImageSource",
+    tokenizer: "ImageTokenizer",
+    entry: TokensConfig,
 ) -> None:
     """Encodes the shards that are missing, in batches that begin with the shard.
 
@@ -57,13 +70,11 @@ def _fill(
 
     from oarpipe.data.token_store import split_numbers
 
-    index, missing, batch = images.index, store.missing(), entry.batch
+    index, batch = images.index, entry.batch
     splits = split_numbers(index.split)
     waiting = [
         rows[i : i + batch] for rows in map(store.range_of, missing) for i in range(0, len(rows), batch)
     ]
-    if len(missing) < store.shards:
-        log.info("%d of %d shards are already there", store.shards - len(missing), store.shards)
     shard: list[np.ndarray] = []
     ids = np.array([row for rows in waiting for row in rows], np.int64)
     pictures = images.stream(ids, entry.views, ahead=2 * batch)

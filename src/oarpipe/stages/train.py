@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from oarpipe.base.agreement import check_tokens
+from oarpipe.base.distributed import leads
 from oarpipe.base.files import Stage, checked
 from oarpipe.config.models import ModelConfig
 from oarpipe.config.recipe import Recipe
@@ -28,7 +29,6 @@ def fit_model(
     stage = Stage(recipe, out, inputs={**receipts, "orders": tables})
     if stage.is_done():
         return
-    from oarpipe.base.devices import pick_device
     from oarpipe.data.batches import TokenBatches
     from oarpipe.data.order_table import Orders
     from oarpipe.data.token_store import TokenStore
@@ -37,6 +37,7 @@ def fit_model(
     from oarpipe.orders.sources import build_source
     from oarpipe.training.loop import Run, fit
     from oarpipe.training.objective import mean_nll
+    from oarpipe.training.parallel import gathered, place
 
     entry, seed = recipe.entry, recipe.seed
     store = TokenStore.open(receipts["tokens"].folder / "tokens.zarr")
@@ -55,11 +56,12 @@ def fit_model(
     model.initialise(seed)
     if init is not None:
         load_weights(model, receipts["init"].folder)
+    place(model, entry)
     written = {table.name: Orders.read(table.folder / "orders.parquet") for table in tables}
     held_out = store.read(store.rows_of("test"))
     run = Run(
         name=f"{recipe.table}/{recipe.name}",
-        model=model.to(pick_device()),
+        model=model,
         batches=TokenBatches(store.read(store.rows_of("train")), batch=entry.train.batch, seed=seed),
         source=build_source(entry.order, store.grid, seed, written),
         config=entry,
@@ -68,8 +70,11 @@ def fit_model(
         checkpoints=stage.state,
         validate=(lambda m: mean_nll(m, held_out, seed)) if len(held_out) else None,
     )
-    save_model(out, fit(run))
-    stage.finish("model.safetensors", "model.yaml")
+    kept = fit(run)
+    weights = gathered(kept.state_dict())
+    if leads():
+        save_model(out, kept, weights=weights)
+        stage.finish("model.safetensors", "model.yaml")
 
 
 def _check_init(recipe: Recipe[ModelConfig], init: Path | None) -> None:

@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from oarpipe.base.distributed import leads, shared
 from oarpipe.base.files import Receipt, Stage, checked, write_json
 from oarpipe.base.log import log, progress
 from oarpipe.config.recipe import Recipe
@@ -57,9 +58,13 @@ def train_tokenizer(
 
     from oarpipe.base.devices import pick_device
     from oarpipe.data.images import open_images
+    from oarpipe.tokenizers import load_tokenizer
 
     source = open_images(images)
-    tokenizer = _trained(training, source).to(pick_device())
+    _complete(training, source)
+    if not leads():
+        return
+    tokenizer = load_tokenizer(out).to(pick_device())
     report = _judge(tokenizer, source, judges.get("features"))
     write_json(out / RECONSTRUCTION, report)
     log.info("reconstruction: %s", ", ".join(f"{name} {value:.4g}" for name, value in report.items()))
@@ -68,21 +73,29 @@ def train_tokenizer(
     stage.finish("tokenizer.safetensors", "tokenizer.yaml")
 
 
-def _trained(training: Stage, source: "ImageSource") -> "ImageTokenizer":
-    """The trained tokenizer: from `out` if this very training left it there, whole; else trained now."""
+def _complete(training: Stage, source: "ImageSource") -> None:
+    """Trains, unless this very training left its tokenizer in `out`, whole."""
+    from oarpipe.tokenizers.folder import save_tokenizer
+
+    if shared(lambda: _is_complete(training)):
+        log.info("%s: already trained", training.out)
+        return
+    model = _train(training, source)
+    if leads():
+        save_tokenizer(model, training.out, resolution=source.resolution, training=training.fingerprint)
+
+
+def _is_complete(training: Stage) -> bool:
     from oarpipe.tokenizers import load_tokenizer
-    from oarpipe.tokenizers.folder import read_description, save_tokenizer
+    from oarpipe.tokenizers.folder import read_description
 
     try:
-        if read_description(training.out)["training"] == training.fingerprint:
-            tokenizer = load_tokenizer(training.out)
-            log.info("%s: already trained", training.out)
-            return tokenizer
+        if read_description(training.out)["training"] != training.fingerprint:
+            return False
+        load_tokenizer(training.out)
     except IncompleteData:
-        pass  # nothing whole to go on from, so it is made anew
-    model = _train(training, source)
-    save_tokenizer(model, training.out, resolution=source.resolution, training=training.fingerprint)
-    return load_tokenizer(training.out)
+        return False  # nothing whole to go on from, so it is made anew
+    return True
 
 
 def _train(training: Stage, source: "ImageSource") -> "VQGAN":

@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
+from oarpipe.base.sums import summed
 from oarpipe.tokenizers.discriminator import Verdict
 
 MAX_ADAPTIVE_WEIGHT = 1e4  # Esser et al. 2021, taming-transformers
@@ -39,8 +40,11 @@ def feature_matching_loss(real: Verdict, fake: Verdict) -> Float[Tensor, ""]:
 def adaptive_weight(
     reconstruction: Float[Tensor, ""], adversarial: Float[Tensor, ""], last_layer: Tensor
 ) -> Float[Tensor, ""]:
-    """|grad reconstruction| / (|grad adversarial| + 1e-4) at the last layer (Esser et al. 2021, Eq. 7)."""
+    """|grad reconstruction| / (|grad adversarial| + 1e-4) at the last layer (Esser et al. 2021, Eq. 7).
+
+    Of several processes each gives its share of the two losses.
+    """
     (wanted,) = torch.autograd.grad(reconstruction, last_layer, retain_graph=True)
     (given,) = torch.autograd.grad(adversarial, last_layer, retain_graph=True)
-    ratio: Tensor = wanted.norm() / (given.norm() + 1e-4)
+    ratio: Tensor = summed(wanted).norm() / (summed(given).norm() + 1e-4)
     return ratio.clamp(0.0, MAX_ADAPTIVE_WEIGHT).detach()

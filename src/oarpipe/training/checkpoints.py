@@ -2,7 +2,8 @@
 
 safetensors has no checksums, so each file tells one of what it holds, or a flipped bit would be trained on.
 Randomness is a function (base/noise), so there is no generator state to save, and a run that is killed
-and started again ends bit-identical to one that was not.
+and started again ends bit-identical to one that was not. They hold whole tensors, so any number of
+processes can go on from what any other number saved.
 """
 
 import re
@@ -16,9 +17,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from oarpipe.base.distributed import shared
 from oarpipe.base.files import write_atomically
 from oarpipe.base.log import log
 from oarpipe.errors import IncompleteData
+from oarpipe.training.parallel import gathered, shared_out
 
 
 class Checkpoints:
@@ -36,18 +39,24 @@ class Checkpoints:
     def save(
         self, step: int, modules: Mapping[str, nn.Module], optimizers: Mapping[str, torch.optim.Optimizer]
     ) -> None:
-        """Saves the state after `step` steps; older checkpoints but one are deleted."""
+        """Saves the state after `step` steps; older checkpoints but one are deleted.
+
+        Of several processes all take part, and the first one writes.
+        """
         tensors = {f"{name}/{key}": t for name, m in modules.items() for key, t in m.state_dict().items()}
         for name, optimizer in optimizers.items():
             tensors |= {f"{name}/{key}": t for key, t in _optimizer_tensors(optimizer).items()}
-        whole = {key: tensor.detach().contiguous().clone() for key, tensor in tensors.items()}
-        facts = {"crc32": _crc32(whole)}
+        kept = {key: tensor.contiguous().clone() for key, tensor in gathered(tensors).items()}
+        shared(lambda: self._write(step, kept))
+        self._last = time.monotonic()
+
+    def _write(self, step: int, tensors: dict[str, Tensor]) -> None:
+        facts = {"crc32": _crc32(tensors)}
         write_atomically(
-            self.folder / f"step-{step:09d}.safetensors", lambda file: save_file(whole, file, facts)
+            self.folder / f"step-{step:09d}.safetensors", lambda file: save_file(tensors, file, facts)
         )
         for _, old in self._found()[:-2]:
             old.unlink()
-        self._last = time.monotonic()
 
     def restore(
         self, modules: Mapping[str, nn.Module], optimizers: Mapping[str, torch.optim.Optimizer]
@@ -56,7 +65,7 @@ class Checkpoints:
 
         A damaged one raises `IncompleteData`, which says what to delete to go on from the one before.
         """
-        found = self._found()
+        found = shared(self._found)
         if not found:
             return 0
         step, file = found[-1]
@@ -66,10 +75,10 @@ class Checkpoints:
                 if (handle.metadata() or {}).get("crc32") != _crc32(tensors):
                     raise ValueError("its content is not what was written")
             for name, module in modules.items():
-                module.load_state_dict(_under(name, tensors))
+                _load_module(module, _under(name, tensors))
             for name, optimizer in optimizers.items():
                 _load_optimizer(optimizer, _under(name, tensors))
-        except (SafetensorError, OSError, RuntimeError, ValueError, KeyError) as error:
+        except (SafetensorError, OSError, RuntimeError, ValueError, KeyError, IndexError) as error:
             before = f"step {found[-2][0]}" if len(found) > 1 else "the beginning"
             raise IncompleteData(
                 f"{file}: damaged checkpoint ({' '.join(str(error).split())[:120]}); "
@@ -102,11 +111,17 @@ def _optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
     }
 
 
+def _load_module(module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    present = module.state_dict()
+    module.load_state_dict({k: shared_out(t, present[k]) if k in present else t for k, t in tensors.items()})
+
+
 def _load_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():
         index, _, key = name.partition(".")
-        state.setdefault(int(index), {})[key] = tensor
+        state.setdefault(int(index), {})[key] = shared_out(tensor, parameters[int(index)])
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
 
 

@@ -13,9 +13,11 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from oarpipe.base.augment import affine, mirrored
 from oarpipe.base.devices import autocast
+from oarpipe.base.distributed import any_of
 from oarpipe.base.log import MetricsLog, progress
 from oarpipe.base.noise import Stream, integer
 from oarpipe.base.stopping import stop_requested
+from oarpipe.base.sums import assembled, summed
 from oarpipe.config.tokenizers import VQGANConfig
 from oarpipe.config.training import TrainConfig
 from oarpipe.errors import OarpipeError
@@ -28,6 +30,8 @@ from oarpipe.training.checkpoints import Checkpoints
 from oarpipe.training.gan_objective import critic_step_loss, generator_losses
 from oarpipe.training.image_batches import ImageBatches
 from oarpipe.training.optimizers import adamw, clip, set_rate
+from oarpipe.training.parallel import sum_gradients
+from oarpipe.training.shares import divided, rows
 
 USAGE_STEPS = 100  # a code counts as used if it was within so many steps
 
@@ -51,7 +55,8 @@ def fit_gan(run: GanRun) -> VQGAN:
     """Trains to the end, from the newest checkpoint if there is one; returns the tokenizer to keep.
 
     A run that was killed and started again ends bit-identical to one that was not. On SIGTERM it saves
-    and exits with status 75; running the same command again continues it.
+    and exits with status 75; running the same command again continues it. Several processes that call it
+    together train one tokenizer, as one process would.
     """
     config, model = run.config.train, run.model
     state = _State(run)
@@ -64,9 +69,10 @@ def fit_gan(run: GanRun) -> VQGAN:
         for step in progress(
             range(first, config.steps), run.name, total=config.steps, done=first, unit="step"
         ):
-            images = _images(run, step)
+            images = _images(run, state.rows, step)
             if step == 0:
-                state.care.start(model.quantize, model.encodings(images), run.seed)
+                everywhere = assembled(model.encodings(images), state.rows, config.batch)
+                state.care.start(model.quantize, everywhere, run.seed)
             values = _step(run, state, images, step)
             done = step + 1
             if done % config.log_every == 0 or done == config.steps:
@@ -77,9 +83,10 @@ def fit_gan(run: GanRun) -> VQGAN:
             if run.validate and config.validate_every and done % config.validate_every == 0:
                 metrics.write(step, validation_psnr=run.validate(model))
                 model.train()
-            if (stop.requested or checkpoints.due()) and done < config.steps:
+            is_left, is_due = any_of(stop.requested, checkpoints.due())
+            if (is_left or is_due) and done < config.steps:
                 checkpoints.save(done, state.modules, state.optimizers)
-                if stop.requested:
+                if is_left:
                     stop.leave()
     kept = state.average.module if state.average else model
     assert isinstance(kept, VQGAN)
@@ -87,10 +94,13 @@ def fit_gan(run: GanRun) -> VQGAN:
 
 
 class _State:
-    """What a checkpoint holds (generator, codebook's care, critic, average, optimisers), and how it steps."""
+    """What a checkpoint holds (generator, codebook's care, critic, average, optimisers), and how it steps:
+    on which rows of a batch, in which parts."""
 
     def __init__(self, run: GanRun) -> None:
         config, device = run.config, run.model.device
+        self.mine = divided(config.train.batch, config.train.microbatch)
+        self.rows = rows(self.mine)
         self.forward = torch.compile(run.model) if config.train.compile else run.model
         self.care = CodeCare(config.codebook, revive_after=config.revive_after).to(device)
         self.critic = _critic(config, run.seed, device)
@@ -112,7 +122,7 @@ def _step(run: GanRun, state: _State, images: Float[Tensor, "B 3 H W"], step: in
     adversarial = run.config.adversarial
     critic = state.critic if adversarial is not None and step >= adversarial.start else None
     losses, encodings, tokens = _gradients(run, state, critic, images)
-    values = {name: float(loss) for name, loss in losses.items()}
+    values = dict(zip(losses, summed(torch.stack(list(losses.values()))).tolist(), strict=True))
     _check_finite(values, run.name, step)
     lr = set_rate(state.optimizer, train, step)
     norm = clip(run.model, train)
@@ -138,11 +148,13 @@ def _step(run: GanRun, state: _State, images: Float[Tensor, "B 3 H W"], step: in
 def _gradients(
     run: GanRun, state: _State, critic: PatchDiscriminator | None, images: Float[Tensor, "B 3 H W"]
 ) -> tuple[dict[str, Tensor], Float[Tensor, "B D h w"], Int[Tensor, "B N"]]:
-    """Both backward passes, a microbatch at a time; mean losses, the encodings, and their codes."""
+    """Both backward passes, a microbatch at a time: this process's shares of the mean losses, and of the
+    whole batch the encodings and their codes."""
     totals: dict[str, Tensor] = {}
     seen: list[tuple[Tensor, Tensor]] = []
-    for part in images.split(run.config.train.microbatch or len(images)):
-        share = len(part) / len(images)
+    batch = run.config.train.batch
+    for mine, part in zip(state.mine, images.split([len(one) for one in state.mine]), strict=True):
+        share = len(mine) / batch
         with autocast(images.device, run.config.train.precision):
             reconstructions, encodings, quantised = state.forward(part)
             losses = generator_losses(
@@ -153,6 +165,7 @@ def _gradients(
                 perceptual=run.perceptual,
                 critic=critic,
                 last_layer=run.model.last_layer,
+                share=len(mine) / (mine.last - mine.first),
             )
         (losses["loss"] * share).backward()
         if critic is not None:
@@ -162,15 +175,17 @@ def _gradients(
         for name, loss in losses.items():
             totals[name] = totals.get(name, 0.0) + loss.detach() * share
         seen.append((encodings.detach(), quantised.tokens))
-    return totals, torch.cat([e for e, _ in seen]), torch.cat([t for _, t in seen])
+    sum_gradients(run.model, *([critic] if critic is not None else []))
+    encodings, tokens = (torch.cat(parts) for parts in zip(*seen, strict=True))
+    return totals, assembled(encodings, state.rows, batch), assembled(tokens, state.rows, batch)
 
 
-def _images(run: GanRun, step: int) -> Float[Tensor, "B 3 H W"]:
-    """The step's images in -1..1, moved a little if the recipe says so."""
-    images = from_uint8(run.batches(step).to(run.model.device))
+def _images(run: GanRun, rows: Int[Tensor, " B"], step: int) -> Float[Tensor, "B 3 H W"]:
+    """These rows of the step's images in -1..1, moved a little if the recipe says so."""
+    images = from_uint8(run.batches(step, rows).to(run.model.device))
     if run.config.flip:
-        images = mirrored(images, run.seed, step)
-    return affine(images, run.seed, step) if run.config.augment else images
+        images = mirrored(images, run.seed, step, rows)
+    return affine(images, run.seed, step, rows) if run.config.augment else images
 
 
 def _critic(config: VQGANConfig, seed: int, device: torch.device) -> PatchDiscriminator | None:

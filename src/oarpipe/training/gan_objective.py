@@ -25,10 +25,12 @@ def generator_losses(
     perceptual: PerceptualDistance | None,
     critic: PatchDiscriminator | None,
     last_layer: Tensor,
+    share: float = 1.0,
 ) -> dict[str, Float[Tensor, ""]]:
     """`loss`, the weighted sum that the generator minimises, and its unweighted parts by name.
 
-    Without a critic (none in the recipe, or not yet its turn) the adversarial parts are left out.
+    Without a critic (none in the recipe, or not yet its turn) the adversarial parts are left out. `share`
+    is how much of the images that are judged together these are; other processes have the others.
     """
     parts = {
         "pixel": pixel_loss(config.pixel_loss, reconstructions, images),
@@ -42,7 +44,7 @@ def generator_losses(
     loss = likeness + parts["codebook"] + config.commitment * parts["commitment"]
     if critic is not None and config.adversarial is not None:
         added, opinion = _critic_opinion(
-            config.adversarial, critic, images, reconstructions, likeness, last_layer
+            config.adversarial, critic, images, reconstructions, likeness, last_layer, share
         )
         loss, parts = loss + added, parts | opinion
     return {"loss": loss, **parts}
@@ -62,6 +64,7 @@ def _critic_opinion(
     reconstructions: Tensor,
     likeness: Tensor,
     last_layer: Tensor,
+    share: float,
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """What the critic adds to the generator's loss. Its own weights get no gradient from it."""
     critic.requires_grad_(False)
@@ -69,7 +72,7 @@ def _critic_opinion(
     parts = {"generator": generator_loss(fake.logits)}
     weight = config.weight * fake.logits.new_ones(())
     if config.adaptive:
-        weight = weight * adaptive_weight(likeness, parts["generator"], last_layer)
+        weight = weight * adaptive_weight(likeness * share, parts["generator"] * share, last_layer)
     loss = weight * parts["generator"]
     if config.feature_matching:
         parts["feature_matching"] = feature_matching_loss(critic(images), fake)

@@ -22,6 +22,7 @@ class ImageBatches:
     batches = ImageBatches(source.load, source.index.rows("train"), batch=64, seed=0)
     images = batches(0)      # uint8 [64, 3, H, W]
 
+    Of several processes each asks for its `rows` of a batch, at every step the same.
     `load_visits` loads images that differ from visit to visit; it gets their ids and the visits' numbers.
     """
 
@@ -47,21 +48,22 @@ class ImageBatches:
         if not load_visits and load(ids[:1]).nbytes * len(ids) <= RESIDENT_BYTES:
             self._resident = load(ids)
 
-    def __call__(self, step: int) -> UInt8[Tensor, "B 3 H W"]:
-        """The batch of `step` (from 0)."""
+    def __call__(self, step: int, rows: Int64[Tensor, " R"] | None = None) -> UInt8[Tensor, "R 3 H W"]:
+        """The batch of `step` (from 0), or its `rows`."""
         if self._resident is not None:
-            images = self._read(step)
+            images = self._read(step, rows)
         else:
-            due = self._ahead[1] if self._ahead and self._ahead[0] == step else self._read_later(step)
-            self._ahead = (step + 1, self._read_later(step + 1))
+            due = self._ahead[1] if self._ahead and self._ahead[0] == step else self._read_later(step, rows)
+            self._ahead = (step + 1, self._read_later(step + 1, rows))
             images = due.result()
         return torch.from_numpy(images).permute(0, 3, 1, 2).contiguous()
 
-    def _read_later(self, step: int) -> "Future[np.ndarray]":
-        return self._reader.submit(self._read, step)
+    def _read_later(self, step: int, rows: Tensor | None) -> "Future[np.ndarray]":
+        return self._reader.submit(self._read, step, rows)
 
-    def _read(self, step: int) -> UInt8[np.ndarray, "B H W 3"]:
+    def _read(self, step: int, of_batch: Tensor | None) -> UInt8[np.ndarray, "R H W 3"]:
         visits = torch.arange(step * self._batch, (step + 1) * self._batch)
+        visits = visits if of_batch is None else visits[of_batch]
         rows = self._rows(visits).numpy()
         if self._resident is not None:
             images: np.ndarray = self._resident[rows]

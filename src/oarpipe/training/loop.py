@@ -10,13 +10,16 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from jaxtyping import Float, Int
+from torch import Tensor, nn
 
 from oarpipe.base import noise
 from oarpipe.base.devices import autocast, gemm_rate, keep_freed_memory, sent
+from oarpipe.base.distributed import any_of, world
 from oarpipe.base.log import MetricsLog, progress
 from oarpipe.base.schedules import start_share
 from oarpipe.base.stopping import stop_requested
+from oarpipe.base.sums import summed
 from oarpipe.config.models import ModelConfig
 from oarpipe.config.orders import AnnealConfig
 from oarpipe.config.training import TrainConfig
@@ -24,14 +27,15 @@ from oarpipe.data.batches import TokenBatches
 from oarpipe.data.parallel import in_parallel
 from oarpipe.errors import OarpipeError
 from oarpipe.models.flops import ModelSize, training_flops
+from oarpipe.models.gradients import rows_of
 from oarpipe.models.position_tokens import PositionTokens
 from oarpipe.orders.sources import OrderSource, Visits
 from oarpipe.training.checkpoints import Checkpoints
 from oarpipe.training.objective import nll
 from oarpipe.training.optimizers import adamw, clip, set_rate, update_average
+from oarpipe.training.parallel import Together, must_be_shared, share_out
+from oarpipe.training.shares import Share, rows, shares
 
-# (tokens, order, labels) -> mean loss of a token
-MeanLoss = Callable[[Tensor, Tensor, Tensor], Tensor]
 BATCHES_AHEAD = 4  # made while others are computed with; an epoch's shuffle takes as long as many a step
 
 
@@ -56,22 +60,29 @@ def fit(run: Run) -> PositionTokens:
     A run that was killed and started again ends bit-identical to one that was not. On SIGTERM it saves
     and exits with status 75; running the same command again continues it. Between two lines of the log
     nothing waits for the device: batches and orders are made ahead, and no value is read.
+
+    Several processes that call it together train one model, on the same batches, orders and noise as one
+    process would; they may share it out, and then return shares of it (training/parallel).
     """
     config, model = run.config.train, run.model
+    average = copy.deepcopy(model) if config.ema is not None else None
+    if must_be_shared(model, run.config):
+        for one in filter(None, (model, average)):
+            share_out(one)
     device = next(model.parameters()).device
     if device.type == "cpu":
         keep_freed_memory()
     optimizer = adamw(model, config)
-    average = copy.deepcopy(model) if config.ema is not None else None
     modules = {"model": model} | ({"ema": average} if average else {})
     checkpoints = Checkpoints(run.checkpoints, config.checkpoint_minutes)
     first = checkpoints.restore(modules, {"optimizer": optimizer})
     metrics = MetricsLog(run.metrics, first_step=first)
-    mean_loss = _mean_loss(model, compiled=config.compile)
+    together = Together(_MeanLoss(model), model, compiled=config.compile)
+    mine = shares(config.batch, config.microbatch)
     meter = _Meter(model, config, device)
     model.train()
     steps = range(first, config.steps)
-    batches = in_parallel(partial(_batch, run, device=device), steps, ahead=BATCHES_AHEAD, threads=1)
+    batches = in_parallel(partial(_batch, run, mine, device=device), steps, ahead=BATCHES_AHEAD, threads=1)
     with stop_requested() as stop, closing(batches):
         told = progress(batches, run.name, total=config.steps, done=first, unit="step")
         for step, parts in zip(steps, told, strict=True):
@@ -79,9 +90,10 @@ def fit(run: Run) -> PositionTokens:
             loss = torch.zeros((), device=device)
             for part in parts:
                 torch.manual_seed(part.seed)
-                with autocast(device, config.precision):
-                    part_loss = mean_loss(part.tokens, part.order, part.labels) * part.share
-                part_loss.backward()
+                with together.part(is_last=part is parts[-1]), rows_of(*part.drawn_as):
+                    with autocast(device, config.precision):
+                        part_loss = together(part.tokens, part.order, part.labels) * part.share
+                    part_loss.backward()
                 loss += part_loss.detach()
             norm = clip(model, config)
             optimizer.step()
@@ -90,55 +102,70 @@ def fit(run: Run) -> PositionTokens:
                 update_average(average, model, decay=config.ema if step else 0.0)
             done = step + 1
             if done % config.log_every == 0 or done == config.steps:
-                values = {"loss": _finite(loss, run.name, step), "lr": lr, "norm": float(norm)}
+                values = {"loss": _finite(summed(loss), run.name, step), "lr": lr, "norm": float(norm)}
                 metrics.write(step, **values, **meter.read(done), random_share=_random_share(run, step))
             if run.validate and config.validate_every and done % config.validate_every == 0:
                 metrics.write(step, validation_nll=run.validate(model))
                 model.train()
                 meter.skip(done)
-            if (stop.requested or checkpoints.due()) and done < config.steps:
-                _finite(loss, run.name, step)
+            is_left, is_due = any_of(stop.requested, checkpoints.due())
+            if (is_left or is_due) and done < config.steps:
+                _finite(summed(loss), run.name, step)
                 checkpoints.save(done, modules, {"optimizer": optimizer})
-                if stop.requested:
+                if is_left:
                     stop.leave()
     return (average or model).eval()
 
 
 @dataclass(frozen=True)
 class _Part:
-    """What one forward is given, its share of the step's samples, and the seed of its dropout."""
+    """What one forward is given, its share of the step's samples, and the seed of its dropout.
+
+    `drawn_as` says which rows these are of those that the seed is for: the first, and how many there are.
+    """
 
     tokens: Tensor
     order: Tensor
     labels: Tensor
     share: float
     seed: int
+    drawn_as: tuple[int, int]
 
 
-def _batch(run: Run, step: int, device: torch.device) -> list[_Part]:
-    """The step's batch with its orders and dropped labels, in parts, on the device."""
-    batch = run.batches.batch(step)
+def _batch(run: Run, mine: list[Share], step: int, device: torch.device) -> list[_Part]:
+    """This process's rows of the step's batch with orders and dropped labels, in parts, on the device."""
+    batch = run.batches.batch(step).rows(rows(mine))
     epoch = run.batches.epoch(step)
     order = run.source(Visits(batch.sample_ids, batch.views, batch.labels, batch.visits, epoch, device))
     dropped = noise.uniform(run.seed, noise.Stream.NULL_CLASS, batch.visits) < run.config.class_dropout
     labels = sent(batch.labels.masked_fill(dropped, run.model.null_label), device)
-    tokens, size = sent(batch.tokens, device), run.config.train.microbatch or len(labels)
-    parts = []
-    for index, begin in enumerate(range(0, len(labels), size)):
-        rows = slice(begin, begin + size)
-        seed = noise.integer(run.seed, noise.Stream.LAYERS, index, step)
-        share = len(labels[rows]) / len(labels)
-        parts.append(_Part(tokens[rows], order[rows], labels[rows], share, seed))
-    return parts
+    tokens = sent(batch.tokens, device)
+    sizes = [len(share) for share in mine]
+    cut = zip(mine, tokens.split(sizes), order.split(sizes), labels.split(sizes), strict=True)
+    return [
+        _Part(
+            part_tokens,
+            part_order,
+            part_labels,
+            share=len(share) / run.config.train.batch,
+            seed=noise.integer(run.seed, noise.Stream.LAYERS, share.part, step),
+            drawn_as=(share.begin - share.first, share.last - share.first),
+        )
+        for share, part_tokens, part_order, part_labels in cut
+    ]
 
 
-def _mean_loss(model: PositionTokens, *, compiled: bool) -> MeanLoss:
-    """The loss of a part; compiled as one graph with its forward, or it is an error."""
+class _MeanLoss(nn.Module):
+    """The loss of a part."""
 
-    def mean_loss(tokens: Tensor, order: Tensor, labels: Tensor) -> Tensor:
-        return nll(model, tokens, order, labels).mean()
+    def __init__(self, model: PositionTokens) -> None:
+        super().__init__()
+        self.model = model
 
-    return torch.compile(mean_loss, fullgraph=True, dynamic=False) if compiled else mean_loss
+    def forward(
+        self, tokens: Int[Tensor, "B N"], order: Int[Tensor, "B N"], labels: Int[Tensor, " B"]
+    ) -> Float[Tensor, ""]:
+        return nll(self.model, tokens, order, labels).mean()
 
 
 def _random_share(run: Run, step: int) -> float:
@@ -157,12 +184,12 @@ def _finite(loss: Tensor, name: str, step: int) -> float:
 
 
 class _Meter:
-    """Tokens a second, and the share of this device's GEMM rate, measured in the run's precision (MFU)."""
+    """Tokens a second, and the share of the devices' GEMM rate, measured in the run's precision (MFU)."""
 
     def __init__(self, model: PositionTokens, config: TrainConfig, device: torch.device) -> None:
         self._tokens = config.batch * model.grid.positions
         rate = gemm_rate(device, getattr(torch, config.precision))
-        self._share_per_rate = config.batch * training_flops(ModelSize.of(model)) / rate
+        self._share_per_rate = config.batch * training_flops(ModelSize.of(model)) / (rate * world().size)
         self._step: int | None = None
         self._clock = 0.0
 

@@ -5,6 +5,7 @@ from torch import nn
 
 from oarpipe.base.schedules import rate
 from oarpipe.config.training import TrainConfig
+from oarpipe.training.parallel import here, whole
 
 
 def adamw(model: nn.Module, config: TrainConfig) -> torch.optim.AdamW:
@@ -30,10 +31,10 @@ def set_rate(optimizer: torch.optim.Optimizer, config: TrainConfig, step: int) -
 def clip(model: nn.Module, config: TrainConfig) -> torch.Tensor:
     """The global gradient norm before clipping; clips where the recipe asks for it."""
     limit = float("inf") if config.clip is None else config.clip
-    return nn.utils.clip_grad_norm_(model.parameters(), limit)
+    return whole(nn.utils.clip_grad_norm_(model.parameters(), limit))
 
 
 @torch.no_grad()
 def update_average(average: nn.Module, model: nn.Module, *, decay: float) -> None:
     """Moves the averaged weights 1 - `decay` of the way to the model's."""
-    torch._foreach_lerp_(list(average.parameters()), list(model.parameters()), 1 - decay)
+    torch._foreach_lerp_(here(average.parameters()), here(model.parameters()), 1 - decay)
