@@ -1,6 +1,5 @@
 """The cluster of the tests, and what the line makes where nothing disturbs it."""
 
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -32,15 +31,16 @@ def cluster() -> Iterator[Cluster]:
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Line:
     """The tiny line, carried out by this profile without Slurm."""
     line = Line(tmp_path_factory.mktemp("undisturbed"))
-    run = line.run("--executor", "local", "--cores", str(os.cpu_count()))
-    assert run.returncode == 0, run.stderr
+    line.start_locally().ends_well()
     return line
 
 
 @pytest.fixture
-def line(tmp_path: Path) -> Line:
+def line(tmp_path: Path) -> Iterator[Line]:
     """A clone of its own, in which nothing has run yet."""
-    return Line(tmp_path / "clone")
+    line = Line(tmp_path / "clone")
+    yield line
+    line.kill_all()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
