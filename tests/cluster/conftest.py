@@ -30,17 +30,16 @@ def cluster() -> Iterator[Cluster]:
 @pytest.fixture(scope="session")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Line:
     """The tiny line, carried out by this profile without Slurm."""
-    line = Line(tmp_path_factory.mktemp("undisturbed"))
-    line.start_locally().ends_well()
-    return line
+    with Line(tmp_path_factory.mktemp("undisturbed")) as line:
+        line.start_locally().ends_well()
+        return line
 
 
 @pytest.fixture
 def line(tmp_path: Path) -> Iterator[Line]:
     """A clone of its own, in which nothing has run yet."""
-    line = Line(tmp_path / "clone")
-    yield line
-    line.kill_all()
+    with Line(tmp_path / "clone") as line:
+        yield line
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

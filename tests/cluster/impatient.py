@@ -1,7 +1,7 @@
 """Snakemake that asks after its jobs every second, to be run in its place.
 
-The Slurm plugin waits ten seconds longer each time that no job has ended well. Jobs of the tests take seconds,
-so most of the tests' time would go by between two questions.
+The Slurm plugin waits ten seconds longer each time that no job has ended well. Jobs of the tests take
+seconds, so most of the tests' time would go by between two questions.
 """
 
 from snakemake.cli import main

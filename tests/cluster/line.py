@@ -50,7 +50,7 @@ class Snakemake:
 
     def ends(self) -> int:
         """Its exit status, waited for."""
-        return self._process.wait(600)
+        return self._process.wait(1800)
 
     def ends_well(self) -> str:
         """What it has told, when it is through and everything is made."""
@@ -59,7 +59,7 @@ class Snakemake:
 
 
 class Line:
-    """A clone in `folder`."""
+    """A clone in `folder`; as a context, it ends every Snakemake that was started in it."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -98,8 +98,10 @@ class Line:
         self.started.append(Snakemake(command, self.folder, environment, said))
         return self.started[-1]
 
-    def kill_all(self) -> None:
-        """Ends every Snakemake that was started here."""
+    def __enter__(self) -> "Line":
+        return self
+
+    def __exit__(self, *error: object) -> None:
         for snakemake in self.started:
             snakemake.kill()
 
@@ -121,10 +123,9 @@ class Line:
         told = subprocess.run(command, cwd=self.folder, stdout=subprocess.PIPE, check=True)
         return next(row for row in json.loads(told.stdout) if row["folder"] == folder)
 
-    def log_of(self, job: str) -> str:
-        """Slurm's log of one job."""
-        (log,) = (self.folder / "results/logs/slurm").rglob(f"{job}.log")
-        return log.read_text()
+    def slurm_logs(self, job: str = "*") -> str:
+        """What jobs have written, or one of them."""
+        return "".join(log.read_text() for log in self.folder.glob(f"results/logs/slurm/*/*/{job}.log"))
 
     def digests(self) -> dict[str, str]:
         """What every folder of results holds, by its receipt; reports tell the time, so they are left out."""

@@ -78,7 +78,7 @@ class NotHere(Exception):
     """Why no cluster can be had on this machine, whatever one does."""
 
 
-def wait_for(condition: Callable[[], T], what: str, *, seconds: float = 60, every: float = 0.2) -> T:
+def wait_for(condition: Callable[[], T], what: str, *, seconds: float = 300, every: float = 0.2) -> T:
     """What `condition` answers as soon as it is true; one that never comes is a `TimeoutError`."""
     end = time.monotonic() + seconds
     while not (answer := condition()):
@@ -123,8 +123,9 @@ class Cluster:
     def stop(self) -> None:
         """Cancels all jobs and ends every daemon that was started, the nodes before their controller."""
         if "slurmctld" in self._daemons:
-            with contextlib.suppress(TimeoutError, AssertionError):
-                self.cancel_all()
+            _answers("scancel", "--user=root")
+            with contextlib.suppress(TimeoutError):
+                wait_for(lambda: not _output("squeue", "-h"), "the last jobs to end", seconds=60)
         for name in list(reversed(self._daemons)):
             self._end(name)
         self._held.close()
@@ -154,10 +155,11 @@ class Cluster:
         """What happens when a user or an operator cancels a job."""
         _order("scancel", job)
 
-    def cancel_all(self) -> None:
-        """Ends what a test left behind."""
-        _order("scancel", "--user=root")
-        wait_for(lambda: not _output("squeue", "-h"), "the last jobs to end")
+    def clear(self, folder: Path) -> None:
+        """Cancels what is left of the jobs of one clone."""
+        for job in self.jobs(folder):
+            if job["JobState"] in ("PENDING", "RUNNING"):
+                self.cancel(job["JobId"])
 
     def reach_the_limit(self, job: str) -> None:
         """Moves a job's time limit to now; the controller looks at limits twice a minute."""

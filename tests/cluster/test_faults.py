@@ -29,8 +29,7 @@ def line(line: Line, cluster: Cluster, undisturbed: Line) -> Iterator[Line]:
     """Finished results, but for the orders of the training images."""
     line.take_over(undisturbed, without=str(ORDERS))
     yield line
-    line.kill_all()
-    cluster.cancel_all()
+    cluster.clear(line.folder)
 
 
 def ends(cluster: Cluster, line: Line) -> Counter[str]:
@@ -49,6 +48,7 @@ def test_a_cancelled_share_is_submitted_again_and_keeps_its_parts(
     assert line.digests() == undisturbed.digests()
 
 
+@pytest.mark.faults
 def test_without_retries_a_cancelled_share_is_told_and_the_next_run_continues_it(
     cluster: Cluster, line: Line, undisturbed: Line
 ) -> None:
@@ -77,6 +77,7 @@ def test_a_share_that_slurm_ends_at_its_time_limit_is_continued(
     assert line.digests() == undisturbed.digests()
 
 
+@pytest.mark.faults
 def test_a_share_leaves_off_before_its_time_limit_and_is_continued(
     cluster: Cluster, line: Line, undisturbed: Line
 ) -> None:
@@ -87,10 +88,11 @@ def test_a_share_leaves_off_before_its_time_limit_and_is_continued(
     os.kill(mark["pid"], signal.SIGCONT)
     run.ends_well()
     assert ends(cluster, line) == {"COMPLETED": 2, "FAILED": 1}
-    assert "left off, because its time is nearly up" in line.log_of(mark["job"])
+    assert "left off, because its time is nearly up" in line.slurm_logs(mark["job"])
     assert line.digests() == undisturbed.digests()
 
 
+@pytest.mark.faults
 def test_the_jobs_of_a_node_that_is_set_down_run_again_when_it_is_back(
     cluster: Cluster, line: Line, undisturbed: Line
 ) -> None:
@@ -101,11 +103,12 @@ def test_the_jobs_of_a_node_that_is_set_down_run_again_when_it_is_back(
     cluster.set_node("resume")
     run.ends_well()
     assert ends(cluster, line) == {"COMPLETED": 2}
-    assert "DUE TO NODE FAILURE" in line.log_of(job)
-    assert "parts are there already" in line.log_of(job)
+    assert "DUE TO NODE FAILURE" in line.slurm_logs(job)
+    assert "parts are there already" in line.slurm_logs(job)
     assert line.digests() == undisturbed.digests()
 
 
+@pytest.mark.faults
 def test_a_preempted_job_runs_again_under_its_number(cluster: Cluster, line: Line, undisturbed: Line) -> None:
     run = line.start(RECEIPT)
     job = line.suspend_a_share(ORDERS)["job"]
@@ -113,11 +116,12 @@ def test_a_preempted_job_runs_again_under_its_number(cluster: Cluster, line: Lin
     wait_for(lambda: cluster.state(job) == "PENDING", f"job {job} to be preempted")
     run.ends_well()
     assert ends(cluster, line) == {"COMPLETED": 2}
-    assert "DUE TO PREEMPTION" in line.log_of(job)
-    assert "parts are there already" in line.log_of(job)
+    assert "DUE TO PREEMPTION" in line.slurm_logs(job)
+    assert "parts are there already" in line.slurm_logs(job)
     assert line.digests() == undisturbed.digests()
 
 
+@pytest.mark.faults
 def test_what_was_killed_for_memory_gets_more_at_the_next_attempt(
     cluster: Cluster, line: Line, undisturbed: Line
 ) -> None:
@@ -128,6 +132,7 @@ def test_what_was_killed_for_memory_gets_more_at_the_next_attempt(
     assert line.digests() == undisturbed.digests()
 
 
+@pytest.mark.faults
 def test_jobs_and_snakemake_outlive_a_restart_of_the_controller(
     cluster: Cluster, line: Line, undisturbed: Line
 ) -> None:
@@ -153,7 +158,7 @@ def test_jobs_that_a_killed_snakemake_left_behind_are_waited_for(
     line.start("--unlock").ends_well()
     again = line.start(RECEIPT)
     waits = f"being written by process {mark['pid']} on {mark['host']}, job {mark['job']}, since"
-    wait_for(lambda: waits in (line.folder / LOG).read_text(), "the second job to wait for the first")
+    wait_for(lambda: waits in line.slurm_logs(), "the second job to wait for the first")
     os.kill(mark["pid"], signal.SIGCONT)
     again.ends_well()
     assert ends(cluster, line) == {"COMPLETED": 4}

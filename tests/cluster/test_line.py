@@ -21,12 +21,12 @@ CPU_RULES = {"index", "merge_orders", "merge_samples"}
 @pytest.fixture(scope="module")
 def carried_out(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Line:
     """The tiny line, carried out by Slurm, while a second Snakemake wanted to do the same."""
-    line = Line(tmp_path_factory.mktemp("carried_out"))
-    run = line.start()
-    wait_for(lambda: any(line.folder.glob(".snakemake/locks/*")), "Snakemake to lock the folder")
-    line.start().ends()
-    run.ends_well()
-    return line
+    with Line(tmp_path_factory.mktemp("carried_out")) as line:
+        run = line.start()
+        wait_for(lambda: any(line.folder.glob(".snakemake/locks/*")), "Snakemake to lock the folder")
+        line.start().ends()
+        run.ends_well()
+        return line
 
 
 @pytest.fixture(scope="module")
