@@ -15,9 +15,11 @@ ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
 CLONED = ["Snakefile", "slurm", "workflow", "config", "envs"]
 TYPED = ["--profile", "slurm", "--configfile", "config/tiny.yaml", "--set-scatter", "extract=2", "generate=1"]
-# Users wait 40 seconds before they ask after a job; here it has long ended.
-IMPATIENT = [sys.executable, "-P", str(Path(__file__).parent / "impatient.py"), *TYPED]
-PATIENCE = ["--slurm-init-seconds-before-status-checks", "1", "--latency-wait", "5"]
+# By default Snakemake first asks after jobs when 40 seconds have passed; here they have long ended.
+IMPATIENT = [
+    *[sys.executable, "-P", str(Path(__file__).parent / "impatient.py"), *TYPED],
+    *["--slurm-init-seconds-before-status-checks", "1", "--latency-wait", "5"],
+]
 
 
 class Snakemake:
@@ -85,7 +87,7 @@ class Line:
 
     def start(self, *words: str) -> Snakemake:
         """Starts the line as Slurm's jobs, and asks after them every second."""
-        return self._start([*IMPATIENT, *PATIENCE, *words])
+        return self._start([*IMPATIENT, *words])
 
     def _start(self, command: list[str]) -> Snakemake:
         environment = {

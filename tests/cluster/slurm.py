@@ -65,11 +65,8 @@ PartitionName=h100 Nodes=gpu01 MaxTime=24:00:00 State=UP
 PartitionName=urgent Nodes=gpu01 PriorityTier=10 State=UP
 """
 GRES_CONF = "AutoDetect=off\nNodeName=gpu01 Name=gpu Type=h100 File={folder}/dev/nvidia[0-3]\n"
-
-
 # Waits for the tests to end, also by SIGKILL: with a link left, every Snakemake would ask a dead controller.
 REMOVE_LINKS = "cat; find {etc} -lname '{folder}/*' -delete"
-
 
 T = TypeVar("T")
 

@@ -79,7 +79,7 @@ def test_a_second_snakemake_at_the_same_time_is_refused(carried_out: Line) -> No
 def test_every_job_leaves_a_log_of_its_own(carried_out: Line, jobs: list[dict[str, str]]) -> None:
     logs = list((carried_out.folder / "results/logs/slurm").rglob("*.log"))
     assert {log.stem for log in logs} == {job["JobId"] for job in jobs}
-    assert all("oarpipe" in log.read_text() for log in logs)
+    assert all("Finished jobid: 0" in log.read_text() for log in logs)
 
 
 def test_a_finished_line_submits_nothing(cluster: Cluster, carried_out: Line) -> None:
