@@ -1,6 +1,7 @@
 # make demo    the whole line on real handwritten digits; ends with the path of its report
 # make test    every test that needs no GPU and no cluster
 # make cluster the line on a real Slurm, started on this machine for the while; needs root
+# make faults  what machines and clusters do to jobs, the long trials (docs/faults.md)
 # make lint    style, types, spelling
 # make smoke   the line at a budget of minutes
 # make benchmarks  how fast this machine is, into docs/benchmarks.md
@@ -18,7 +19,7 @@ SNAKEMAKE = .venv/bin/snakemake --profile workflow/profiles/local
 # Rules call `oarpipe`, so the environment's commands come first.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: demo smoke test cluster lint benchmarks
+.PHONY: demo smoke test cluster faults lint benchmarks
 
 demo: .venv/.installed
 	$(SNAKEMAKE) --configfile config/config.yaml
@@ -37,7 +38,10 @@ test: .venv/.installed-test
 	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE pytest -n auto --dist loadfile -m 'not slurm and not faults'
 
 cluster: .venv/.installed-test
-	OMP_WAIT_POLICY=PASSIVE pytest tests/cluster
+	OMP_WAIT_POLICY=PASSIVE pytest tests/cluster -m 'not faults'
+
+faults: .venv/.installed-test
+	OMP_WAIT_POLICY=PASSIVE pytest tests -m faults
 
 lint: .venv/.installed-test
 	ruff check

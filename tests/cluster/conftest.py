@@ -1,6 +1,5 @@
 """The cluster of the tests, and what the line makes where nothing disturbs it."""
 
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -31,16 +30,16 @@ def cluster() -> Iterator[Cluster]:
 @pytest.fixture(scope="session")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Line:
     """The tiny line, carried out by this profile without Slurm."""
-    line = Line(tmp_path_factory.mktemp("undisturbed"))
-    run = line.run("--executor", "local", "--cores", str(os.cpu_count()))
-    assert run.returncode == 0, run.stderr
-    return line
+    with Line(tmp_path_factory.mktemp("undisturbed")) as line:
+        line.start_locally().ends_well()
+        return line
 
 
 @pytest.fixture
-def line(tmp_path: Path) -> Line:
+def line(tmp_path: Path) -> Iterator[Line]:
     """A clone of its own, in which nothing has run yet."""
-    return Line(tmp_path / "clone")
+    with Line(tmp_path / "clone") as line:
+        yield line
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

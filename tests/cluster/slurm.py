@@ -1,7 +1,7 @@
 """A real Slurm on this machine: munge, a controller and two logical nodes, one with four pretended GPUs.
 
 No systemd, no accounting, no cgroups. The daemons are children of the tests: they end with them, also if
-the tests are killed. Memory is not confined and no device computes; all else is as on a cluster.
+the tests are killed. Memory is looked at every second, and no device computes; all else is as on a cluster.
 """
 
 import contextlib
@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 PACKAGES = ["slurmctld", "slurmd", "slurm-client", "munge"]
 ETC = Path("/etc/slurm")  # a job's own srun looks nowhere else
@@ -25,6 +26,8 @@ SlurmctldHost=localhost
 SlurmUser=root
 SlurmdUser=root
 AuthType=auth/munge
+# So long a job that was put back waits before it runs again; on clusters two minutes.
+AuthInfo=cred_expire=10
 CredType=cred/munge
 SlurmctldPort={ports[0]}
 StateSaveLocation={folder}/state
@@ -37,7 +40,9 @@ SlurmdParameters=config_overrides
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
 MpiDefault=none
-JobAcctGatherType=jobacct_gather/none
+JobAcctGatherType=jobacct_gather/linux
+JobAcctGatherFrequency=1
+JobAcctGatherParams=OverMemoryKill
 MinJobAge=3600
 SchedulerType=sched/backfill
 SchedulerParameters=sched_interval=2,bf_interval=2,batch_sched_delay=0
@@ -49,18 +54,35 @@ SlurmctldTimeout=300
 SlurmdTimeout=300
 MessageTimeout=60
 JobRequeue=1
+PreemptType=preempt/partition_prio
+PreemptMode=REQUEUE
 ReturnToService=2
 NodeName=DEFAULT Sockets=1 CoresPerSocket=32 ThreadsPerCore=1 RealMemory=128000 State=UNKNOWN
 NodeName=gpu01 NodeAddr=127.0.0.1 NodeHostname=localhost Port={ports[1]} Gres=gpu:h100:4
 NodeName=cpu01 NodeAddr=127.0.0.1 NodeHostname=localhost Port={ports[2]}
 PartitionName=cpu Nodes=cpu01 Default=YES MaxTime=24:00:00 State=UP
 PartitionName=h100 Nodes=gpu01 MaxTime=24:00:00 State=UP
+PartitionName=urgent Nodes=gpu01 PriorityTier=10 State=UP
 """
 GRES_CONF = "AutoDetect=off\nNodeName=gpu01 Name=gpu Type=h100 File={folder}/dev/nvidia[0-3]\n"
+# Waits for the tests to end, also by SIGKILL: with a link left, every Snakemake would ask a dead controller.
+REMOVE_LINKS = "cat; find {etc} -lname '{folder}/*' -delete"
+
+T = TypeVar("T")
 
 
 class NotHere(Exception):
-    """Why no cluster can be had on this machine."""
+    """Why no cluster can be had on this machine, whatever one does."""
+
+
+def wait_for(condition: Callable[[], T], what: str, *, seconds: float = 300, every: float = 0.2) -> T:
+    """What `condition` answers as soon as it is true; one that never comes is a `TimeoutError`."""
+    end = time.monotonic() + seconds
+    while not (answer := condition()):
+        if time.monotonic() > end:
+            raise TimeoutError(f"waited {seconds:.0f} s for {what}")
+        time.sleep(every)
+    return answer
 
 
 class Cluster:
@@ -69,10 +91,10 @@ class Cluster:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._daemons: dict[str, subprocess.Popen[bytes]] = {}
-        self._lock = contextlib.ExitStack()
+        self._held = contextlib.ExitStack()  # a lock, and the links
 
     def start(self) -> None:
-        """Installs what is missing, starts everything and waits for both nodes; raises `NotHere`."""
+        """Installs what is missing, starts everything and waits for both nodes; may raise `NotHere`."""
         _refuse_what_is_not_ours()
         self._hold_the_lock()
         _install()
@@ -84,7 +106,7 @@ class Cluster:
         self.start_controller()
         for node in ("gpu01", "cpu01"):
             self._start(f"slurmd.{node}", "slurmd", "-D", "-N", node)
-        self._wait_for(lambda: self.nodes() == {"gpu01": "idle", "cpu01": "idle"}, "both nodes to be idle")
+        self._wait_for(lambda: set(self.nodes().values()) == {"idle"}, "both nodes to be idle")
 
     def start_controller(self) -> None:
         """Starts slurmctld; the jobs it knew before go on."""
@@ -100,13 +122,10 @@ class Cluster:
         if "slurmctld" in self._daemons:
             _answers("scancel", "--user=root")
             with contextlib.suppress(TimeoutError):
-                self._wait_for(lambda: not _output("squeue", "-h"), "the last jobs to end")
+                wait_for(lambda: not _output("squeue", "-h"), "the last jobs to end", seconds=60)
         for name in list(reversed(self._daemons)):
             self._end(name)
-        for name in ("slurm.conf", "gres.conf"):
-            if (ETC / name).is_symlink() and (ETC / name).readlink() == self.folder / name:
-                (ETC / name).unlink()
-        self._lock.close()
+        self._held.close()
 
     def nodes(self) -> dict[str, str]:
         """The state of every node, by name."""
@@ -125,22 +144,49 @@ class Cluster:
         ]
         return [job for job in jobs if rule in ("", job["Rule"])]
 
+    def state(self, job: str) -> str:
+        """RUNNING, PENDING, COMPLETED and so on."""
+        return _output("squeue", "-h", "--states=all", "--job", job, "-o", "%T").strip()
+
     def cancel(self, job: str) -> None:
-        """`scancel`, as an operator would."""
-        _run("scancel", job)
+        """What happens when a user or an operator cancels a job."""
+        _order("scancel", job)
+
+    def clear(self, folder: Path) -> None:
+        """Cancels what is left of the jobs of one clone."""
+        for job in self.jobs(folder):
+            if job["JobState"] in ("PENDING", "RUNNING"):
+                self.cancel(job["JobId"])
+
+    def reach_the_limit(self, job: str) -> None:
+        """Moves a job's time limit to now; the controller looks at limits twice a minute."""
+        _order("scontrol", "update", f"jobid={job}", "endtime=now")
+
+    def set_node(self, state: str) -> None:
+        """Takes the GPU node out of service, or back."""
+        _order("scontrol", "update", "nodename=gpu01", f"state={state}", "reason=fault")
+
+    def preempt(self) -> None:
+        """Submits a job that takes the whole GPU node for a second, before all others."""
+        words = ["--partition=urgent", "--gres=gpu:h100:4", "--exclusive", "--output=/dev/null"]
+        _order("sbatch", *words, "--wrap=sleep 1")
 
     def _hold_the_lock(self) -> None:
-        handle = self._lock.enter_context(open("/run/lock/oarpipe-slurm", "w"))  # noqa: SIM115
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise NotHere("other cluster tests are running on this machine") from error
+        handle = self._held.enter_context(open("/run/lock/oarpipe-slurm", "w"))  # noqa: SIM115
+        fcntl.flock(handle, fcntl.LOCK_EX)  # other cluster tests on this machine go first
 
     def _write_files(self) -> None:
         ports = _free_ports(3)
         (self.folder / "slurm.conf").write_text(SLURM_CONF.format(folder=self.folder, ports=ports))
         (self.folder / "gres.conf").write_text(GRES_CONF.format(folder=self.folder))
         ETC.mkdir(exist_ok=True)
+        self._held.enter_context(
+            subprocess.Popen(
+                ["sh", "-c", REMOVE_LINKS.format(etc=ETC, folder=self.folder)],
+                stdin=subprocess.PIPE,
+                start_new_session=True,
+            )
+        )
         for name in ("slurm.conf", "gres.conf"):
             (ETC / name).unlink(missing_ok=True)
             (ETC / name).symlink_to(self.folder / name)
@@ -180,18 +226,14 @@ class Cluster:
             daemon.kill()
             daemon.wait()
 
-    def _wait_for(self, condition: Callable[[], bool], what: str, seconds: float = 60) -> None:
-        end = time.monotonic() + seconds
-        while not condition():
+    def _wait_for(self, condition: Callable[[], bool], what: str) -> None:
+        def is_so_while_all_live() -> bool:
             ended = [name for name, daemon in self._daemons.items() if daemon.poll() is not None]
-            if ended:
-                raise NotHere(f"{ended[0]} ended: {self._last_words(ended[0])}")
-            if time.monotonic() > end:
-                raise TimeoutError(f"waited {seconds:.0f} s for {what}")
-            time.sleep(0.2)
+            told = [(self.folder / f"log/{name}.out").read_text(errors="replace")[-500:] for name in ended]
+            assert not ended, f"{ended[0]} ended: {told[0]}"
+            return condition()
 
-    def _last_words(self, name: str) -> str:
-        return (self.folder / f"log/{name}.out").read_text(errors="replace").strip()[-500:]
+        wait_for(is_so_while_all_live, what)
 
 
 def _refuse_what_is_not_ours() -> None:
@@ -225,8 +267,7 @@ def _install() -> None:
                 check=False,
                 env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
             )
-            if run.returncode:
-                raise NotHere(f"apt-get {words[0]} failed: {run.stderr.strip()[-500:]}")
+            assert run.returncode == 0, f"apt-get {words[0]} failed: {run.stderr.strip()[-500:]}"
     finally:
         if written:
             policy.unlink()
@@ -246,6 +287,11 @@ def _answers(*command: str) -> bool:
 
 def _output(*command: str) -> str:
     return _run(*command).stdout
+
+
+def _order(*command: str) -> None:
+    run = _run(*command)
+    assert run.returncode == 0, f"{' '.join(command)}: {run.stderr}"
 
 
 def _run(*command: str) -> subprocess.CompletedProcess[str]:

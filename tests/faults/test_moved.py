@@ -49,13 +49,11 @@ def test_a_half_done_extraction_goes_on_elsewhere(tmp_path: Path) -> None:
 @pytest.mark.faults
 def test_a_real_line_goes_on_in_a_moved_clone_and_ends_as_if_it_had_stayed(tmp_path: Path) -> None:
     target = f"{SEED}/models/any/receipt.json"
-    local = ("--executor", "local", "--cores", "1")
     stayed, line = clones.Line(tmp_path / "stayed"), clones.Line(tmp_path / "here")
-    assert stayed.run(*local, target).returncode == 0
-    assert line.run(*local, f"{SEED}/tokenizers/small/receipt.json").returncode == 0
+    stayed.start_locally(target).ends_well()
+    line.start_locally(f"{SEED}/tokenizers/small/receipt.json").ends_well()
     line.folder = line.folder.rename(tmp_path / "there")
     made = {file: file.stat().st_mtime_ns for file in (line.folder / SEED).rglob("*") if file.is_file()}
-    run = line.run(*local, target)
-    assert run.returncode == 0, run.stderr
+    line.start_locally(target).ends_well()
     assert {file: file.stat().st_mtime_ns for file in made} == made
     assert line.digests() == stayed.digests()

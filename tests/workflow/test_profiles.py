@@ -59,5 +59,11 @@ def test_what_the_profile_asks_for_can_be_had(rule: str) -> None:
         assert needs["runtime"] <= int(partition["max_runtime"].removesuffix("h")) * 60
 
 
+def test_a_job_that_runs_again_writes_on_in_its_log() -> None:
+    extras = [PROFILE["default-resources"], *PROFILE["set-resources"].values()]
+    assert all("--open-mode=append" in asked["slurm_extra"] for asked in extras if "slurm_extra" in asked)
+    assert "slurm_extra" in PROFILE["default-resources"]
+
+
 def test_jobs_are_neither_grouped_nor_made_an_array() -> None:
     assert not [key for key in PROFILE if "group" in key or "array" in key]
