@@ -108,7 +108,7 @@ def test_networks_of_one_name_and_other_weights_are_kept_apart(extractor):
 
 def test_inception_runs_from_a_state_dict(inception_state):
     network = inception_network(inception_state)
-    features, logits = network(torch.randint(256, (2, 3, 24, 24), dtype=torch.uint8))
-    assert (features.shape, logits.shape) == ((2, 2048), (2, 1008))
+    features, logits, spatial = network(torch.randint(256, (2, 3, 24, 24), dtype=torch.uint8))
+    assert (features.shape, logits.shape, spatial.shape) == ((2, 2048), (2, 1008), (2, 2023))
     again = inception_network(inception_state)(torch.zeros(1, 3, 24, 24, dtype=torch.uint8))
     assert np.isfinite(again[0].numpy()).all()

@@ -53,7 +53,9 @@ def measured(root: Path, name: str) -> FeatureSet:
 
 
 def test_the_page_says_what_was_measured_with_what_against_what(found):
-    assert set(found) == {"features", "reference", "bootstrap", "floor", "sets"}
+    assert set(found) == {
+        *("features", "reference", "conventions", "bootstrap", "floor", "floor_values", "sets")
+    }
     assert (found["features"]["name"], found["features"]["test_accuracy"]) == ("digits", 0.5)
     assert len(found["features"]["digest"]) == 64
     assert {k: found["reference"][k] for k in ("dataset", "split", "count")} == {
@@ -69,7 +71,7 @@ def test_a_set_has_all_its_facts_and_metrics(found):
     one = found["sets"]["best/a"]
     assert set(one) == {
         *("table", "name", "search", "model", "count", "setting"),
-        *("digest", "fingerprint", "metrics", "replicates"),
+        *("digest", "fingerprint", "metrics", "values", "replicates"),
     }
     assert set(one["metrics"]) == {
         *("fd[digits]", "kd[digits]", "is[digits]", "precision", "recall"),

@@ -1,0 +1,86 @@
+"""Numbers that know what they are: by which convention, in whose features, against what, of how many."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from oarpipe.base.files import hash_of
+from oarpipe.config.outputs import Convention
+from oarpipe.errors import FingerprintMismatch
+
+
+@dataclass(frozen=True)
+class Network:
+    """What measured; `sha256` is that of its weights, None where a caller only says whose features it has."""
+
+    name: str
+    kind: str
+    sha256: str | None = None
+
+    @classmethod
+    def read(cls, facts: Mapping[str, Any]) -> "Network":
+        """From the facts of an evaluation's `network.json`, which tell more."""
+        return cls(facts["name"], facts["kind"], facts["sha256"])
+
+
+@dataclass(frozen=True)
+class Identity:
+    """A reference: how it is called, a hash of its content, and its images, if their number is known."""
+
+    name: str
+    digest: str
+    count: int | None = None
+
+    def part(self, count: int) -> "Identity":
+        """So many of its images, evenly spread."""
+        return Identity(self.name, hash_of({"of": self.digest, "evenly": count}), count)
+
+
+@dataclass(frozen=True)
+class Value:
+    """A measured number. `reference` is None where samples are looked at alone; `how` tells its settings."""
+
+    metric: str
+    value: float
+    convention: Convention
+    network: Network
+    reference: Identity | None
+    count: int
+    how: str = ""
+
+    def facts(self) -> dict[str, Any]:
+        """As plain data."""
+        return asdict(self)
+
+    @classmethod
+    def read(cls, facts: Mapping[str, Any]) -> "Value":
+        """What `facts` told."""
+        reference = None if facts["reference"] is None else Identity(**facts["reference"])
+        return cls(**{**facts, "network": Network(**facts["network"]), "reference": reference})
+
+
+def check_comparable(one: Value, other: Value) -> None:
+    """`FingerprintMismatch` says why the difference of two values would mean nothing.
+
+    Names do not count, and neither does the number of samples.
+    """
+    for what, first, second in (
+        ("metrics", one.metric, other.metric),
+        ("conventions", one.convention, other.convention),
+        ("settings", one.how, other.how),
+        ("feature networks", _told(one.network), _told(other.network)),
+        ("references", _told(one.reference), _told(other.reference)),
+    ):
+        if first.rpartition(" ")[2] != second.rpartition(" ")[2]:
+            raise FingerprintMismatch(
+                f"{one.metric} {one.value:.6g} and {other.metric} {other.value:.6g} do not compare: "
+                f"of different {what}, {first} and {second}"
+            )
+
+
+def _told(given: Network | Identity | None) -> str:
+    """Name and the hash's beginning."""
+    if given is None:
+        return "none"
+    digest = given.sha256 if isinstance(given, Network) else given.digest
+    return f"{given.name} {digest[:12] if digest else '(unknown)'}"
