@@ -24,8 +24,8 @@ from oarpipe.metrics.features import (
     evenly_spread,
     extract,
 )
+from oarpipe.metrics.measurements import Identity, Network
 from oarpipe.metrics.statistics import Moments, read_spatial_statistics, read_statistics
-from oarpipe.metrics.values import Identity, Network
 
 
 def arrays_in(file: Path) -> list[str]:

@@ -12,7 +12,7 @@ from oarpipe.errors import BadInput
 from oarpipe.stages.features import named_file, set_name
 
 if TYPE_CHECKING:
-    from oarpipe.metrics.conventions import Judge, Reference, Values
+    from oarpipe.metrics.conventions import Judge, Measurements, Reference
     from oarpipe.metrics.features import FeatureSet
 
 
@@ -36,7 +36,7 @@ def _evaluate(stage: Stage, folder: Path) -> dict[str, Any]:
     from oarpipe.metrics.bootstrap import FrechetBootstrap
     from oarpipe.metrics.conventions import Judge, Settings
     from oarpipe.metrics.features import FeatureSet
-    from oarpipe.metrics.values import Network
+    from oarpipe.metrics.measurements import Network
 
     entry: EvaluationConfig = stage.recipe.entry
     network = Network.read(read_json(folder / "network.json"))
@@ -53,7 +53,7 @@ def _evaluate(stage: Stage, folder: Path) -> dict[str, Any]:
         done = stage.state / "sets" / f"{name}.json"
         if not done.is_file():
             one = FeatureSet.read(file.with_suffix(".npz"))
-            values = _values(judge, one, entry)
+            values = _metrics_of(judge, one, entry)
             write_json(done, {**values, "replicates": {judge.name("fd"): bootstrap(one.features, name)}})
         found = read_json(done)
         found["metrics"]["mean_step_distance"] = facts.pop("mean_step_distance")
@@ -77,8 +77,8 @@ def _reference(folder: Path, entry: EvaluationConfig) -> "Reference":
     """The images that were measured, and their moments, or those of the file that the recipe names."""
     from oarpipe.metrics.conventions import reference_of
     from oarpipe.metrics.features import FeatureSet
+    from oarpipe.metrics.measurements import Identity
     from oarpipe.metrics.reference import read_reference
-    from oarpipe.metrics.values import Identity
 
     facts = read_json(folder / "reference.json")["facts"]
     measured = folder / "reference.npz"
@@ -104,20 +104,20 @@ def _published(reference: "Reference") -> dict[str, str] | None:
     return {"file": reference.moments_of.name, "sha256": reference.moments_of.digest}
 
 
-def _values(judge: "Judge", one: "FeatureSet", entry: EvaluationConfig) -> dict[str, Any]:
+def _metrics_of(judge: "Judge", one: "FeatureSet", entry: EvaluationConfig) -> dict[str, Any]:
     """Everything that features tell; accuracy only where the network knows the dataset's classes."""
     from oarpipe.metrics.fidelity import accuracy
-    from oarpipe.metrics.values import Value
+    from oarpipe.metrics.measurements import Measurement
 
     found = judge.values(one, entry.conventions)
     if judge.network.kind == "classifier":
         share = accuracy(one)
         for convention, values in found.items():
-            values["accuracy"] = Value("accuracy", share, convention, judge.network, None, len(one))
+            values["accuracy"] = Measurement("accuracy", share, convention, judge.network, None, len(one))
     return _told(found, entry)
 
 
-def _told(found: "Values", entry: EvaluationConfig) -> dict[str, Any]:
+def _told(found: "Measurements", entry: EvaluationConfig) -> dict[str, Any]:
     """`metrics`, the plain numbers by the first convention, and `values`, all of them with what they are."""
     return {
         "metrics": {name: value.value for name, value in found[entry.conventions[0]].items()},

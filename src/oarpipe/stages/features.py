@@ -112,8 +112,8 @@ class _Measuring:
         """Takes over a reference file's features, or measures its images; it may have moments alone."""
         from oarpipe.data.image_sets import open_image_set
         from oarpipe.metrics.extractors import network_facts
+        from oarpipe.metrics.measurements import Network
         from oarpipe.metrics.reference import arrays_in, cached_features
-        from oarpipe.metrics.values import Network
 
         facts = {"dataset": file.name, "split": "all", "digest": sha256(file)}
         known = cached_features(file, Network.read(network_facts(self._network)))

@@ -37,7 +37,7 @@ class Identity:
 
 
 @dataclass(frozen=True)
-class Value:
+class Measurement:
     """A measured number. `reference` is None where samples are looked at alone; `how` tells its settings."""
 
     metric: str
@@ -53,13 +53,13 @@ class Value:
         return asdict(self)
 
     @classmethod
-    def read(cls, facts: Mapping[str, Any]) -> "Value":
+    def read(cls, facts: Mapping[str, Any]) -> "Measurement":
         """What `facts` told."""
         reference = None if facts["reference"] is None else Identity(**facts["reference"])
         return cls(**{**facts, "network": Network(**facts["network"]), "reference": reference})
 
 
-def check_comparable(one: Value, other: Value) -> None:
+def check_comparable(one: Measurement, other: Measurement) -> None:
     """`FingerprintMismatch` says why the difference of two values would mean nothing.
 
     Names do not count, and neither does the number of samples.
