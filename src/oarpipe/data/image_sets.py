@@ -58,7 +58,7 @@ def _of_results(receipt: Receipt, split: Split) -> ImageSet:
     if receipt.table == "datasets":
         source = open_images(whole)
         rows = source.index.rows(split)
-        which = hash_of({"dataset": whole.digest, "split": split, "count": len(rows)})
+        which = hash_of({"digest": whole.digest, "split": split, "count": len(rows)})
 
         def stream(size: int) -> Iterator[UInt8[np.ndarray, "B H W 3"]]:
             return (source.load(rows[begin : begin + size]) for begin in range(0, len(rows), size))

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from oarpipe.base.files import Stage, checked, hash_of, read_json, sha256, write_json
+from oarpipe.base.files import Stage, checked, read_json, sha256, write_json
 from oarpipe.base.log import progress
 from oarpipe.base.stopping import until_stopped
 from oarpipe.config.outputs import EvaluationConfig
@@ -85,9 +85,7 @@ def _reference(folder: Path, entry: EvaluationConfig) -> "Reference":
     images = FeatureSet.read(measured) if measured.is_file() else None
     file = named_file(entry)
     if entry.dataset is not None:
-        name = facts["dataset"] if facts["split"] == "all" else f"{facts['dataset']} {facts['split']}"
-        which = hash_of({key: facts[key] for key in ("digest", "split", "count")})
-        identity = Identity(name, which, facts["count"])
+        identity = Identity.of_split(**facts)
     else:
         assert file is not None, "an evaluation has a dataset or a reference"
         identity = Identity(file.name, facts["digest"], facts["count"])
