@@ -146,16 +146,7 @@ def test_blocks_change_nothing(block: int, monkeypatch: pytest.MonkeyPatch) -> N
     generated, reference = vectors(50, 6, scale=9.0, shift=4.0), vectors(33, 7, scale=9.0)
     expected = slowly(generated, reference)
     monkeypatch.setattr(adm, "BLOCK", block)
-    monkeypatch.setattr(adm, "GROUP", 3)
     assert adm.precision_recall(generated, reference) == expected
-
-
-@pytest.mark.parametrize("columns", [3, 4, 40, 41, 57])
-def test_the_four_smallest_are_found_among_many(columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(adm, "GROUP", 8)
-    distances = torch.randint(0, 30, (20, columns), generator=torch.Generator().manual_seed(0)).half()
-    expected = distances.float().sort(dim=1).values[:, :4]
-    assert torch.equal(adm._smallest(distances), expected)
 
 
 def test_fewer_images_than_neighbours_are_refused() -> None:

@@ -115,12 +115,20 @@ FID = Measurement("fid", 2.25, "adm", INCEPTION, PHOTOS, 50)
         ({"convention": "fidelity"}, "different conventions, adm and fidelity"),
         ({"metric": "sfid"}, "fid 2.25 and sfid 2.25 do not compare: of different metrics"),
         ({"how": "k = 5"}, "different settings"),
+        ({"reference": Identity("photos", "b" * 63 + "c")}, "different references"),
     ],
 )
 def test_values_that_differ_in_what_they_are_do_not_compare(change, told) -> None:
     with pytest.raises(FingerprintMismatch, match=told) as error:
         check_comparable(FID, replace(FID, **change))
     assert "\n" not in str(error.value)
+
+
+def test_networks_that_nobody_hashed_are_told_apart_by_their_names() -> None:
+    one = replace(FID, metric="precision", network=Network("dino", "given"))
+    check_comparable(one, replace(one, value=0.5))
+    with pytest.raises(FingerprintMismatch, match=r"dino \(unknown\) and clip \(unknown\)"):
+        check_comparable(one, replace(one, network=Network("clip", "given")))
 
 
 def test_names_and_numbers_of_samples_do_not_matter() -> None:

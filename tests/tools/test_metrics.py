@@ -1,6 +1,7 @@
 """`oarpipe metrics` on activations, and on images wherever they lie; `oarpipe make-reference`."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from oarpipe.cli import main
 from oarpipe.metrics import adm, fidelity
 from oarpipe.metrics.extractors import load_extractor
 from oarpipe.metrics.features import FeatureSet, measure
+from oarpipe.metrics.measurements import Identity
 from oarpipe.metrics.statistics import statistics
 from tests.metrics.conftest import gaussian
 from tests.stages.measuring import make_dataset, make_network, make_samples
@@ -215,6 +217,8 @@ def test_any_images_may_be_the_reference_and_the_samples(line, tmp_path, capsys)
     whole = told(capsys, *common, "--reference", line / "datasets" / "digits", "--split", "test")
     assert whole["precision"]["reference"]["count"] == 360
     assert whole["precision"]["reference"]["name"] == "digits test"
+    digest = read_receipt(line / "datasets" / "digits").digest
+    assert whole["fd[digits]"]["reference"] == asdict(Identity.of_split("digits", digest, "test", 360))
 
 
 def test_published_moments_are_a_reference_without_precision(line, tmp_path, capsys) -> None:
@@ -234,7 +238,7 @@ def test_features_of_another_network_are_refused(line, tmp_path, capsys) -> None
     capsys.readouterr()
     other = make_network(tmp_path, seed=1).folder
     words = ["--features", other, "--samples", line / "samples" / "a", "--reference", tmp_path / "made.npz"]
-    assert "make it anew with that network" in refused(capsys, "metrics", "--convention", "adm", *words)
+    assert "measure both with one network" in refused(capsys, "metrics", "--convention", "adm", *words)
 
 
 def test_images_of_different_sizes_ask_for_a_resolution(line, tmp_path, capsys) -> None:

@@ -18,7 +18,6 @@ SPLIT_SIZE = 5000  # samples whose inception score is taken together, in the ord
 NEIGHBOURS = 3
 REFERENCES = 10_000  # images that ADM's reference files hold for precision and recall
 BLOCK = 10_000  # distances are made so many by so many; one that is not finite makes its block float32
-GROUP = 100  # columns whose smallest distance is found first
 
 
 def inception_score(logits: Float[np.ndarray, "n C"], *, split_size: int = SPLIT_SIZE) -> float:
@@ -45,8 +44,8 @@ def precision_recall(
 ) -> tuple[float, float]:
     """Shares of generated vectors in the reference's balls and the other way, on a GPU if there is one.
 
-    A ball reaches to its centre's third neighbour in its own set. Memory: 16 bytes a number of the
-    vectors, and a gigabyte for a block of distances.
+    A ball reaches to its centre's third neighbour in its own set. Memory: twice that of the
+    vectors beside them, and a gigabyte for a block of distances.
     """
     smallest = min(len(generated), len(reference))
     if smallest <= NEIGHBOURS:
@@ -118,16 +117,6 @@ class _Blocks:
 
 
 def _smallest(distances: Float[Tensor, "B M"]) -> Float32[Tensor, "B k"]:
-    """The four smallest of each row, or all of them, ascending.
-
-    They lie in the four groups of columns whose smallest members are smallest, or in the columns left over.
-    """
-    wanted = NEIGHBOURS + 1
-    groups = distances.shape[1] // GROUP
-    if groups > wanted:
-        grouped = distances[:, : groups * GROUP].unflatten(1, (groups, GROUP))
-        chosen = grouped.amin(dim=2).topk(wanted, largest=False).indices
-        near = grouped.gather(1, chosen[:, :, None].expand(-1, -1, GROUP)).flatten(1)
-        distances = torch.cat([near, distances[:, groups * GROUP :]], dim=1)
-    wanted = min(wanted, distances.shape[1])
-    return distances.float().topk(wanted, largest=False).values
+    """The four smallest of each row, or all of them, ascending."""
+    wanted = min(NEIGHBOURS + 1, distances.shape[1])
+    return distances.topk(wanted, largest=False).values.float()

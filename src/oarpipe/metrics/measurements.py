@@ -70,23 +70,27 @@ def check_comparable(one: Measurement, other: Measurement) -> None:
 
     Names do not count, and neither does the number of samples.
     """
-    for what, first, second in (
-        ("metrics", one.metric, other.metric),
-        ("conventions", one.convention, other.convention),
-        ("settings", one.how, other.how),
-        ("feature networks", _told(one.network), _told(other.network)),
-        ("references", _told(one.reference), _told(other.reference)),
+    for what, (first, told_first), (second, told_second) in (
+        ("metrics", 2 * (one.metric,), 2 * (other.metric,)),
+        ("conventions", 2 * (one.convention,), 2 * (other.convention,)),
+        ("settings", 2 * (one.how,), 2 * (other.how,)),
+        ("feature networks", _network(one.network), _network(other.network)),
+        ("references", _reference(one.reference), _reference(other.reference)),
     ):
-        if first.rpartition(" ")[2] != second.rpartition(" ")[2]:
+        if first != second:
             raise FingerprintMismatch(
                 f"{one.metric} {one.value:.6g} and {other.metric} {other.value:.6g} do not compare: "
-                f"of different {what}, {first} and {second}"
+                f"of different {what}, {told_first} and {told_second}"
             )
 
 
-def _told(given: Network | Identity | None) -> str:
-    """Name and the hash's beginning."""
-    if given is None:
-        return "none"
-    digest = given.sha256 if isinstance(given, Network) else given.digest
-    return f"{given.name} {digest[:12] if digest else '(unknown)'}"
+def _network(given: Network) -> tuple[str, str]:
+    """By what it is known (its hash, or else its name), and how a message calls it."""
+    if given.sha256 is None:
+        return given.name, f"{given.name} (unknown)"
+    return given.sha256, f"{given.name} {given.sha256[:12]}"
+
+
+def _reference(given: Identity | None) -> tuple[str, str]:
+    """Its hash, and how a message calls it."""
+    return ("", "none") if given is None else (given.digest, f"{given.name} {given.digest[:12]}")

@@ -1,4 +1,4 @@
-"""A reference in one file: ADM's .npz, or one of ours, which ADM's evaluator reads as well.
+"""A reference in one file: ADM's .npz, or one of ours, which is laid out as ADM's and holds more.
 
 Arrays: `arr_0` images, uint8 NHWC; `mu`, `sigma`, `mu_s`, `sigma_s` moments; ours besides `features`,
 `logits`, `labels` of the images, `network` (sha256 of the weights that measured) and `count`, how many
@@ -54,7 +54,7 @@ def cached_features(file: Path, network: Network) -> FeatureSet | None:
     if found.network != network.sha256:
         raise FingerprintMismatch(
             f"{file}: measured by the network {found.network[:12]}, not by {network.name} "
-            f"({(network.sha256 or 'unknown')[:12]}); make it anew with that network"
+            f"({(network.sha256 or 'unknown')[:12]}); measure both with one network"
         )
     return found
 

@@ -14,7 +14,7 @@ from oarpipe.base.log import log, progress
 from oarpipe.base.stopping import until_stopped
 from oarpipe.config.datasets import Split
 from oarpipe.config.outputs import EvaluationConfig
-from oarpipe.config.recipe import Recipe
+from oarpipe.config.recipe import FORMATS, Recipe
 from oarpipe.errors import BadInput, IncompleteData
 
 if TYPE_CHECKING:
@@ -144,9 +144,9 @@ class _Measuring:
         self._once(f"sets/{set_name(facts)}", facts, measure_all)
 
     def sweep(self) -> None:
-        """Removes sets, and a floor, that are no longer asked for."""
+        """Removes sets, a floor, and a reference's images that are no longer asked for."""
         kept = {self._out / file for file in self.made}
-        for file in [*(self._out / "sets").rglob("*"), *self._out.glob("other.*")]:
+        for file in [*(self._out / "sets").rglob("*"), *self._out.glob("*.npz"), *self._out.glob("other.*")]:
             if file.is_file() and file not in kept:
                 remove(file)
 
@@ -156,7 +156,7 @@ class _Measuring:
         self.made += [f"{name}.npz", f"{name}.json"]
         file, described = self._out / f"{name}.npz", self._out / f"{name}.json"
         which: dict[str, Any] = {key: facts[key] for key in ("digest", "split", "count") if key in facts}
-        origin = {**which, "network": self._network.digest}
+        origin = {**which, "network": self._network.digest, "format": FORMATS["evaluations"]}
         if _is_measured(file, described, origin):
             known = read_json(described)
             write_json(described, {**known, "facts": {**known["facts"], **facts}})

@@ -1,4 +1,4 @@
-"""Writes a reference file from any images: their moments, and some of them, as ADM's evaluator reads it."""
+"""Writes a reference file of any images, laid out as ADM's: their moments, and some of them."""
 
 from pathlib import Path
 
