@@ -221,6 +221,21 @@ def test_any_images_may_be_the_reference_and_the_samples(line, tmp_path, capsys)
     assert whole["fd[digits]"]["reference"] == asdict(Identity.of_split("digits", digest, "test", 360))
 
 
+def test_features_that_were_kept_are_a_reference_and_samples(line, tmp_path, capsys) -> None:
+    extractor = load_extractor(read_receipt(line / "features" / "digits"))
+    images = np.random.default_rng(4).integers(0, 256, (40, RESOLUTION, RESOLUTION, 3), dtype=np.uint8)
+    sets = {"reference": measure(extractor, [images[:25]]), "samples": measure(extractor, [images[25:]])}
+    for name, one in sets.items():
+        one.write(tmp_path / f"{name}.npz")
+    words = [word for name in sets for word in (f"--{name}", tmp_path / f"{name}.npz")]
+    found = told(capsys, "--convention", "adm", "--features", line / "features" / "digits", *words)
+    distance = fidelity.frechet_distance(sets["samples"], sets["reference"])
+    assert found["fd[digits]"]["value"] == pytest.approx(distance, rel=1e-9)
+    assert (found["recall"]["count"], found["recall"]["reference"]["count"]) == (15, 25)
+    refusal = refused(capsys, "metrics", "--convention", "adm", *words)
+    assert "not by inception (unknown); measure both with one network" in refusal
+
+
 def test_published_moments_are_a_reference_without_precision(line, tmp_path, capsys) -> None:
     other = gaussian(100, 6, 0).features.astype(np.float64)
     np.savez(tmp_path / "moments.npz", mu=other.mean(axis=0), sigma=np.cov(other, rowvar=False))
