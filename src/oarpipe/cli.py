@@ -34,6 +34,7 @@ TABLE_OF = {verb: table for verbs in VERBS.values() for verb, table in verbs.ite
 HELP = {
     "arm": "recipe file of the sample set whose best setting is sought",
     "book": "the book of recipes, such as config/config.yaml",
+    "convention": "how metrics are computed: as torch-fidelity does, or as ADM's evaluator does",
     "dataset": "results folder of the dataset (made by `index`)",
     "datasets": "results folders of the datasets (made by `index`)",
     "evaluation": "results folders of the evaluation, one a seed (made by `evaluate`)",
@@ -46,6 +47,7 @@ HELP = {
     "images": "how many images a dataset has whose book entry does not say; ImageNet's 1,281,167 if left out",
     "information": "results folders of the held-out likelihoods, one a seed (made by `information`)",
     "init": "results folder of the model whose weights to start from",
+    "keep": "images that the file holds for precision and recall, evenly spread; 10,000 if left out",
     "kind": "whose file it is; told from the names of its tensors if left out",
     "first": "results folder of an extraction, or its orders.parquet",
     "json": "print it as JSON",
@@ -55,20 +57,31 @@ HELP = {
     "mfu": "share of the GPU's dense rate that is reached; 0.4 if left out",
     "model": "results folder of the model (made by `train`, `distill` or `import_model`)",
     "models": "results folders of the models (made by `train`, `distill` or `import_model`)",
+    "network": "name of the network whose activations are given; `inception` if left out",
     "nodes": "machines that the GPUs are spread over; more than one in a Slurm job only",
     "npz": "also write samples.npz (arr_0, uint8 NHWC), the form that ADM's evaluator reads",
     "order_heads": "results folders of the order heads (made by `train_order_head`)",
     "orders": "results folders of the extracted orders (made by `extract` and `merge_orders`)",
     "out": "folder to write the results into",
     "recipe": "recipe file: one entry of a book, as Snakemake or `oarpipe show --recipe` writes it",
+    "reference": "what samples are compared with: images, a reference file, or moments",
+    "reference_features": ".npy of the reference's features, [n, D]",
+    "reference_spatial": ".npy of the reference's spatial features, [n, H, W, 7] or [n, H*W*7]",
+    "resolution": "side in pixels to which images in files are cropped; none if left out",
     "results": "results folder of a book, such as results/digits",
     "runtime": "minutes after which a batch job is ended: work that takes longer is left off in time, saved",
+    "sample_features": ".npy of the samples' features, [n, D]",
+    "sample_logits": ".npy of the samples' logits without bias, [n, classes]",
+    "sample_probabilities": ".npy of the samples' class probabilities, [n, classes]",
+    "sample_spatial": ".npy of the samples' spatial features, [n, H, W, 7] or [n, H*W*7]",
     "samples": "results folders of the sample sets (made by `generate` and `merge_samples`)",
     "searches": "results folders of the searches, one an arm (made by `search`)",
     "second": "results folder of the extraction to compare with it, or its orders.parquet",
     "seed": "seed to resolve the entry for; the book's first if left out",
     "shard": "which share of the work to do: K-of-N, such as 3-of-8; all of it if left out",
     "size": "size of published models whose file name does not tell it",
+    "split": "images of a dataset to take: train, test or all; all if left out",
+    "split_size": "samples a split of ADM's inception score; 5,000 if left out",
     "tokenizer": "results folder of the tokenizer (made by `train_tokenizer` or `import_tokenizer`)",
     "tokenizers": "results folders of the tokenizers (made by `train_tokenizer` or `import_tokenizer`)",
     "tokens": "results folder of the token store (made by `tokenize` or `import_tokens`)",
@@ -77,6 +90,9 @@ HELP = {
     "import_model.recipe": "recipe file of an entry with `weights:`; else give --weights",
     "import_model.tokens": "results folder of the recipe's token store (made by `tokenize`)",
     "import_tokenizer.recipe": "recipe file of an entry with `weights:`; else give --weights",
+    "make_reference.images": "images: a results folder (dataset, sample set), an .npz or .npy, or a folder",
+    "make_reference.out": "file to write, .npz",
+    "metrics.samples": "what to measure: images, or a file of features",
     "report.features": "results folders of the measuring networks (made by `train_features`)",
     "report.tokens": "results folders of the token stores (made by `tokenize`)",
     "schema.out": "root of the clone whose generated files to renew; the working directory if left out",
@@ -117,6 +133,14 @@ HELP = {
 METAVARS = {
     "arm": "FILE",
     "grid": "HxW",
+    "network": "NAME",
+    "reference": "PATH",
+    "reference_features": "FILE",
+    "reference_spatial": "FILE",
+    "sample_features": "FILE",
+    "sample_logits": "FILE",
+    "sample_probabilities": "FILE",
+    "sample_spatial": "FILE",
     "weights": "FILE",
     "answers": "PATH",
     "compare": "OPTIONS",
@@ -127,6 +151,8 @@ METAVARS = {
     "title": "TEXT",
     "benchmark.out": "PATH",
     "export_model.out": "FILE",
+    "make_reference.out": "FILE",
+    "metrics.samples": "PATH",
 }
 
 # The machine's refusals: not a bug, and nothing that was finished is lost.
@@ -286,29 +312,30 @@ def _add(
 ) -> None:
     """One parameter as an argument: positional where it is so in Python, else a flag."""
     name, is_needed = parameter.name, parameter.default is inspect.Parameter.empty
+    flags = dict.fromkeys((f"--{name.replace('_', '-')}", f"--{name}"))
     optional = get_origin(hint) in (Union, types.UnionType)
     kind = next(arg for arg in get_args(hint) if arg is not type(None)) if optional else hint
     if parameter.kind is inspect.Parameter.VAR_POSITIONAL:
         made.add_argument(name, nargs="*", metavar=metavar or "WORD", help=text)
     elif get_origin(kind) is Recipe:
-        made.add_argument(f"--{name}", type=Path, metavar="FILE", required=is_needed, help=text)
+        made.add_argument(*flags, type=Path, metavar="FILE", required=is_needed, help=text)
     elif parameter.kind is not inspect.Parameter.KEYWORD_ONLY:
         made.add_argument(name, type=kind, metavar=name.upper(), help=text)
     elif kind is bool:
-        made.add_argument(f"--{name}", action="store_true", help=text)
+        made.add_argument(*flags, action="store_true", help=text)
     elif get_origin(kind) is list:
         default = [] if is_needed or parameter.default is None else list(parameter.default)
         made.add_argument(
-            f"--{name}", type=Path, nargs="+", metavar="DIR", required=is_needed, default=default, help=text
+            *flags, type=Path, nargs="+", metavar="DIR", required=is_needed, default=default, help=text
         )
     elif get_origin(kind) is Literal:
-        made.add_argument(f"--{name}", choices=get_args(kind), required=is_needed, help=text)
+        made.add_argument(*flags, choices=get_args(kind), required=is_needed, help=text)
     elif kind is Shard:
-        made.add_argument(f"--{name}", type=_shard, metavar="K-of-N", required=is_needed, help=text)
+        made.add_argument(*flags, type=_shard, metavar="K-of-N", required=is_needed, help=text)
     else:
         metavar = metavar or ("DIR" if kind is Path else "N")
         made.add_argument(
-            f"--{name}",
+            *flags,
             type=kind,
             metavar=metavar,
             required=is_needed,

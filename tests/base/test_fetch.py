@@ -51,6 +51,51 @@ def test_a_path_may_begin_at_home(file: Path, monkeypatch: pytest.MonkeyPatch) -
     assert fetch(WeightsConfig(path="~/net.pt")) == file
 
 
+def at_an_address(file: Path, name: str) -> WeightsConfig:
+    """The same content under another name, at an address."""
+    file.rename(file.with_name(name))
+    return WeightsConfig(url=file.with_name(name).as_uri())
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def test_an_address_is_downloaded_once_and_kept(file: Path, cache: Path) -> None:
+    weights = at_an_address(file, f"net-{HASH[:8]}.pth")
+    found = fetch(weights)
+    assert (found.read_bytes(), found.name) == (CONTENT, f"net-{HASH[:8]}.pth")
+    assert cache in found.parents
+    file.with_name(found.name).unlink()
+    assert fetch(weights) == found
+
+
+def test_a_download_that_is_not_what_its_name_says_is_refused_and_leaves_nothing(
+    file: Path, cache: Path
+) -> None:
+    weights = at_an_address(file, "net-00000000.pth")
+    with pytest.raises(BadInput, match=r"net-00000000\.pth: could not be fetched \(invalid hash value"):
+        fetch(weights)
+    assert not [found for found in cache.rglob("*") if found.is_file()]
+
+
+def test_an_address_that_does_not_answer_says_what_to_do_instead(tmp_path: Path, cache: Path) -> None:
+    address = (tmp_path / "net.pth").as_uri()
+    with pytest.raises(BadInput) as told:
+        fetch(WeightsConfig(url=address))
+    assert f"download net.pth from {address} and set `weights: {{path: /where/" in str(told.value)
+
+
+@pytest.mark.parametrize(
+    "given", [{}, {"path": "a", "url": "https://b/c"}, {"hub": "a/b"}, {"file": "a"}, {"url": "b/c"}]
+)
+def test_weights_lie_in_one_place(given: dict[str, str]) -> None:
+    with pytest.raises(ValueError, match=r"expected one of|should match pattern"):
+        WeightsConfig(**given)
+
+
 def test_a_missing_file_and_a_folder_are_named_with_the_key(tmp_path: Path) -> None:
     with pytest.raises(IncompleteData, match=r"none\.pt: no such file; mend `weights\.path`"):
         fetch(WeightsConfig(path=str(tmp_path / "none.pt")))

@@ -108,7 +108,20 @@ def test_networks_of_one_name_and_other_weights_are_kept_apart(extractor):
 
 def test_inception_runs_from_a_state_dict(inception_state):
     network = inception_network(inception_state)
-    features, logits = network(torch.randint(256, (2, 3, 24, 24), dtype=torch.uint8))
-    assert (features.shape, logits.shape) == ((2, 2048), (2, 1008))
+    features, logits, spatial = network(torch.randint(256, (2, 3, 24, 24), dtype=torch.uint8))
+    assert (features.shape, logits.shape, spatial.shape) == ((2, 2048), (2, 1008), (2, 2023))
     again = inception_network(inception_state)(torch.zeros(1, 3, 24, 24, dtype=torch.uint8))
     assert np.isfinite(again[0].numpy()).all()
+
+
+def test_adms_spatial_features_are_seven_channels_of_a_block_with_the_channels_last(inception_state):
+    network = inception_network(inception_state)
+    inner, inputs = network.network, []
+    inner.Mixed_6d.register_forward_pre_hook(lambda module, given: inputs.append(given[0].clone()))
+    spatial = network(torch.randint(256, (2, 3, 24, 24), dtype=torch.uint8))[2]
+    block = inner.Mixed_6d.branch1x1(inputs[0])
+    assert block.shape == (2, 192, 17, 17)
+    assert (block >= 0).all()
+    expected = [[float(block[1, c, h, w]) for c in range(7)] for h, w in ((0, 0), (0, 1), (16, 16))]
+    for place, values in zip((0, 1, 16 * 17 + 16), expected, strict=True):
+        np.testing.assert_allclose(spatial[1, 7 * place : 7 * place + 7].numpy(), values, atol=1e-6)

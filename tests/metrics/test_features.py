@@ -3,6 +3,7 @@ import pytest
 import torch
 
 from oarpipe.errors import BadInput, IncompleteData
+from oarpipe.metrics.extractors import Extractor
 from oarpipe.metrics.features import FeatureSet, measure
 from tests.metrics.conftest import gaussian
 
@@ -18,6 +19,32 @@ def test_batches_do_not_matter(extractor, images):
     np.testing.assert_allclose(whole.features, parts.features, atol=1e-6)
     np.testing.assert_allclose(whole.logits, parts.logits, atol=1e-6)
     assert parts.labels.tolist() == list(range(10))
+
+
+class Spatial(torch.nn.Module):
+    """A network with spatial features: every other pixel of the first channel."""
+
+    def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        means = images.float().mean(dim=(2, 3))
+        return means, means[:, :2], images[:, 0, ::2, ::2].float().flatten(1)
+
+
+def test_the_moments_of_streamed_spatial_features_are_those_of_all_at_once(images, tmp_path):
+    network = Extractor(Spatial(), name="toy", kind="inception", digest="2" * 64)
+    found = measure(network, (images[i : i + 3] for i in range(0, 10, 3)))
+    vectors = images[:, ::2, ::2, 0].reshape(10, -1).astype(np.float64)
+    np.testing.assert_allclose(found.spatial.mean, vectors.mean(axis=0), rtol=1e-12)
+    np.testing.assert_allclose(found.spatial.covariance, np.cov(vectors, rowvar=False), atol=1e-9)
+    found.write(tmp_path / "one.npz")
+    read = FeatureSet.read(tmp_path / "one.npz")
+    np.testing.assert_array_equal(read.spatial.covariance, found.spatial.covariance)
+    assert read.network == found.network == "2" * 64
+
+
+def test_a_part_is_evenly_spread(extractor, images):
+    whole = measure(extractor, [images], labels=np.arange(10))
+    assert whole.evenly(4).labels.tolist() == [0, 2, 5, 7]
+    assert whole.evenly(40).labels.tolist() == list(range(10))
 
 
 def test_the_channels_come_before_the_pixels(extractor, images):

@@ -1,7 +1,4 @@
-import importlib.util
-import json
 import logging
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,8 +15,6 @@ from oarpipe.metrics.fidelity import (
 )
 from oarpipe.metrics.statistics import Statistics, statistics
 from tests.metrics.conftest import gaussian
-
-GOLDEN = Path(__file__).parents[3] / "shared" / "golden"
 
 
 def test_gaussians_with_diagonal_covariances_have_their_closed_form():
@@ -109,32 +104,3 @@ def test_accuracy_without_labels_is_refused():
     )
     with pytest.raises(BadInput, match="a class for every image"):
         accuracy(measured)
-
-
-@pytest.mark.skipif(
-    not GOLDEN.is_dir(), reason="the golden values of the ADM evaluator are not beside the clone"
-)
-@pytest.mark.parametrize(
-    "name",
-    [
-        "small",
-        pytest.param("low-norm", marks=pytest.mark.slow),
-        pytest.param("high-dimensional", marks=pytest.mark.slow),
-    ],
-)
-def test_the_numbers_are_those_of_the_adm_evaluator(name):
-    case = next(c for c in json.loads((GOLDEN / "adm_dev.json").read_text()) if c["name"] == name)
-    spec = importlib.util.spec_from_file_location("golden_features", GOLDEN / "features.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-
-    def feature_set(count: int, seed: int, **options: float) -> FeatureSet:
-        features = module.make(count, seed, d=case["d"], **options) * np.float32(case["multiplier"])
-        return FeatureSet(features, np.zeros((count, 2), np.float32), np.zeros(count, np.int32))
-
-    reference = feature_set(case["n_ref"], case["seed_ref"])
-    generated = feature_set(case["n_gen"], case["seed_gen"], shift=case["shift"], scale=case["scale"])
-    assert frechet_distance(generated, reference) == pytest.approx(case["frechet"], rel=1e-6)
-    found = precision_recall(generated, reference, neighbourhood=3)
-    # The evaluator compares distances in float16; exact ones differ by up to .004.
-    assert found == pytest.approx((case["precision"], case["recall"]), abs=0.004)

@@ -5,10 +5,14 @@ import numpy as np
 import pytest
 
 from oarpipe.base.files import read_json, sha256
+from oarpipe.cli import main
+from oarpipe.config.tables import validate_entry
 from oarpipe.errors import BadInput, IncompleteData
 from oarpipe.metrics import bootstrap
+from oarpipe.metrics.adm import inception_score
 from oarpipe.metrics.features import FeatureSet
 from oarpipe.metrics.fidelity import accuracy, frechet_distance, precision_recall
+from oarpipe.metrics.statistics import statistics
 from oarpipe.stages.evaluate import evaluate
 from oarpipe.stages.features import features
 from tests.stages.measuring import make_best, make_dataset, make_network, make_samples, recipe_of
@@ -30,7 +34,7 @@ def run(root: Path, *, names: tuple[str, ...] = ("a", "b"), **changes: Any) -> d
         recipe,
         samples=[make_samples(root, name, seed=i).folder for i, name in enumerate(names)],
         searches=[make_best(root, name).folder for name in names[:1]],
-        dataset=make_dataset(root).folder,
+        dataset=make_dataset(root).folder if recipe.entry.dataset else None,
         features=make_network(root).folder,
         out=out / "features",
     )
@@ -53,7 +57,9 @@ def measured(root: Path, name: str) -> FeatureSet:
 
 
 def test_the_page_says_what_was_measured_with_what_against_what(found):
-    assert set(found) == {"features", "reference", "bootstrap", "floor", "sets"}
+    assert set(found) == {
+        *("features", "reference", "conventions", "bootstrap", "floor", "floor_values", "sets")
+    }
     assert (found["features"]["name"], found["features"]["test_accuracy"]) == ("digits", 0.5)
     assert len(found["features"]["digest"]) == 64
     assert {k: found["reference"][k] for k in ("dataset", "split", "count")} == {
@@ -69,7 +75,7 @@ def test_a_set_has_all_its_facts_and_metrics(found):
     one = found["sets"]["best/a"]
     assert set(one) == {
         *("table", "name", "search", "model", "count", "setting"),
-        *("digest", "fingerprint", "metrics", "replicates"),
+        *("digest", "fingerprint", "metrics", "values", "replicates"),
     }
     assert set(one["metrics"]) == {
         *("fd[digits]", "kd[digits]", "is[digits]", "precision", "recall"),
@@ -135,6 +141,73 @@ def test_published_statistics_replace_the_references_in_the_frechet_distance_alo
         assert one["metrics"][same] == plain["metrics"][same]
     assert told["floor"]["fd[digits]"] == pytest.approx(0, abs=1e-4)  # the floor is the other split itself
     assert told["reference"]["statistics"] == {"file": "published.npz", "sha256": sha256(file)}
+
+
+def test_every_number_stands_by_both_conventions_with_what_it_is(root, found):
+    values = found["sets"]["a"]["values"]
+    assert list(values) == ["adm", "fidelity"]  # sorted, as all of the file is
+    assert set(values["fidelity"]) == set(found["sets"]["a"]["metrics"]) - {"mean_step_distance"}
+    assert set(values["adm"]) == set(values["fidelity"]) - {"kd[digits]"}
+    network = {"name": "digits", "kind": "classifier", "sha256": found["features"]["sha256"]}
+    assert network["sha256"] == sha256(root / "features" / "digits" / "classifier.safetensors")
+    for convention, numbers in [*values.items(), *found["floor_values"].items()]:
+        for name, one in numbers.items():
+            assert (one["metric"], one["convention"], one["network"]) == (name, convention, network)
+            is_alone = name in ("is[digits]", "accuracy")
+            assert (one["reference"] is None) == is_alone
+            assert is_alone or (one["reference"]["name"], one["reference"]["count"]) == ("digits test", 360)
+    metrics = found["sets"]["a"]["metrics"]
+    assert all(one["value"] == metrics[name] for name, one in values["fidelity"].items())
+
+
+def test_reports_show_the_first_convention(tmp_path):
+    told = run(tmp_path, conventions=["adm"], bootstrap=0)
+    one = told["sets"]["a"]
+    assert set(one["values"]) == {"adm"}
+    assert "kd[digits]" not in one["metrics"]
+    assert one["metrics"]["is[digits]"] == inception_score(measured(tmp_path, "sets/a").logits)
+    assert told["floor"] == {"fd[digits]": told["floor_values"]["adm"]["fd[digits]"]["value"]}
+
+
+def test_a_reference_file_stands_for_a_dataset(root, found, tmp_path):
+    file = tmp_path / "digits.npz"
+    words = ["make-reference", root / "datasets" / "digits", "--features", root / "features" / "digits"]
+    assert main([*map(str, words), "--split", "test", "--out", str(file)]) == 0
+    told = run(tmp_path, dataset=None, split="train", reference=str(file), bootstrap=3)
+    one, plain = (each["sets"]["a"] for each in (told, found))
+    assert one["metrics"]["fd[digits]"] == pytest.approx(plain["metrics"]["fd[digits]"], rel=1e-6)
+    for same in ("precision", "recall", "is[digits]", "accuracy"):
+        assert one["metrics"][same] == plain["metrics"][same]
+    assert told["floor"] == {}
+    reference = one["values"]["adm"]["fd[digits]"]["reference"]
+    assert reference == {"name": "digits.npz", "digest": sha256(file), "count": 360}
+    assert told["reference"]["dataset"] == "digits.npz"
+
+
+def test_a_reference_file_of_moments_alone_gives_distances_alone(found, root, tmp_path):
+    file = tmp_path / "moments.npz"
+    moments = statistics(measured(root, "reference").features)
+    np.savez(file, mu=moments.mean, sigma=moments.covariance)
+    told = run(tmp_path, dataset=None, reference=str(file), bootstrap=0)
+    metrics = told["sets"]["a"]["metrics"]
+    assert set(metrics) == {"fd[digits]", "is[digits]", "accuracy", "mean_step_distance"}
+    assert metrics["fd[digits]"] == pytest.approx(found["sets"]["a"]["metrics"]["fd[digits]"], rel=1e-9)
+    assert told["reference"]["statistics"] == {"file": "moments.npz", "sha256": sha256(file)}
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"dataset": None}, "expected a reference: either `dataset` or `reference`"),
+        ({"reference": "a.npz"}, "expected a reference: either `dataset` or `reference`"),
+        ({"dataset": None, "reference": "a.npz", "statistics": "b.npz"}, "`reference` has its own"),
+        ({"conventions": []}, "conventions"),
+        ({"conventions": ["adm", "adm"]}, "one is named twice"),
+    ],
+)
+def test_an_entry_has_one_reference_and_each_convention_once(changes, told):
+    _, problems = validate_entry("evaluations", "main", {**ENTRY, **changes})
+    assert told in problems[0]
 
 
 def test_another_file_of_statistics_under_the_same_name_is_another_evaluation(tmp_path: Path) -> None:

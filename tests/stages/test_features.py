@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from oarpipe.base.files import read_json
+from oarpipe.base.files import read_json, write_json
 from oarpipe.data.images import open_images
 from oarpipe.data.sample_store import SampleStore
 from oarpipe.errors import FingerprintMismatch, IncompleteData
@@ -140,6 +140,18 @@ def test_a_damaged_set_is_measured_anew(line, measurements):
     measurements.clear()
     file = line.out / "sets" / "any_random.npz"
     file.write_bytes(file.read_bytes()[:-1])
+    line.run()
+    assert measurements == [30]
+
+
+def test_a_set_that_an_older_oarpipe_measured_is_measured_anew(line, measurements):
+    line.run()
+    measurements.clear()
+    described = line.out / "sets" / "any_random.json"
+    told = read_json(described)
+    write_json(described, {**told, "origin": {**told["origin"], "format": 1}})
+    (line.out / "receipt.json").unlink()
+    (line.out / ".done.json").unlink()
     line.run()
     assert measurements == [30]
 

@@ -85,6 +85,9 @@ def test_the_best_cell_is_the_nearest_of_the_whole_grid(found: tuple[Path, dict[
     assert len(set(values)) == 4
     assert told["best"] == told["grid"][int(np.argmin(values))]
     assert (told["arm"], told["split"], told["count"], told["metric"]) == ("greedy", "test", 24, "fd[digits]")
+    assert (told["convention"], told["network"]["name"], told["reference"]["name"]) == (
+        *("fidelity", "digits", "digits test"),
+    )
 
 
 def test_every_cell_has_an_interval_and_a_paired_one_above_the_best(

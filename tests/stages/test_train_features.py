@@ -106,7 +106,10 @@ def test_options_that_the_classifier_does_not_use_are_refused():
 
 
 def test_inception_is_taken_over_and_measures(inception_file, tmp_path):
-    entry = {"kind": "inception", "weights": str(inception_file), "sha256": sha256(inception_file)}
+    entry = {
+        "kind": "inception",
+        "weights": {"path": str(inception_file), "sha256": sha256(inception_file)},
+    }
     train_features(recipe_of("features", "inception", entry), out=tmp_path)
     extractor = load_extractor(read_receipt(tmp_path, "features"))
     found = extractor(torch.randint(256, (2, 3, 24, 24), dtype=torch.uint8))
@@ -116,15 +119,22 @@ def test_inception_is_taken_over_and_measures(inception_file, tmp_path):
 
 
 def test_inception_weights_with_another_hash_are_refused(inception_file, tmp_path):
-    entry = {"kind": "inception", "weights": str(inception_file), "sha256": "0" * 64}
+    entry = {"kind": "inception", "weights": {"path": str(inception_file), "sha256": "0" * 64}}
     with pytest.raises(IncompleteData, match="its sha256 is"):
         train_features(recipe_of("features", "inception", entry), out=tmp_path)
 
 
-def test_missing_inception_weights_say_where_they_come_from(tmp_path):
+def test_missing_inception_weights_are_told(tmp_path):
     entry = {"kind": "inception", "weights": str(tmp_path / "none.pth")}
-    with pytest.raises(IncompleteData, match=r"none\.pth: no such file; download weights-inception"):
+    with pytest.raises(IncompleteData, match=r"none\.pth: no such file; mend `weights\.path`"):
         train_features(recipe_of("features", "inception", entry), out=tmp_path)
+
+
+def test_inceptions_weights_are_downloaded_where_none_are_named():
+    weights = recipe_of("features", "inception", {"kind": "inception"}).entry.weights
+    assert weights.url.startswith(
+        "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/weights-"
+    )
 
 
 class Code:

@@ -22,11 +22,12 @@ rule features:
         out=subpath(output.receipt, parent=True),
         samples=optional("samples"),
         searches=optional("searches"),
+        dataset=optional("dataset"),
     message:
         "Measuring the features of all sample sets for {wildcards.name}, seed {wildcards.seed}"
     shell:
         "oarpipe features --recipe {input.recipe} {params.samples} {params.searches}"
-        " --dataset {input.dataset} --features {input.features} --out {params.out} --log {log} --runtime {resources.runtime}"
+        " {params.dataset} --features {input.features} --out {params.out} --log {log} --runtime {resources.runtime}"
 
 
 rule evaluate:

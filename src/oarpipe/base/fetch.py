@@ -1,24 +1,31 @@
-"""Brings published weights to this machine: a file that lies here, or one of the Hugging Face hub's.
+"""Brings published weights to this machine: a file that lies here, the Hugging Face hub's, or an address's.
 
 The hub's own client downloads, resumes and caches; it is an optional extra, needed only by recipes
-that name a hub.
+that name a hub. A download from an address is kept in `~/.cache/oarpipe` (or `$XDG_CACHE_HOME/oarpipe`).
 """
 
+import os
+import re
+from errno import EACCES, EDQUOT, ENOSPC, EROFS
 from pathlib import Path
 from typing import Any
 
-from oarpipe.base.files import sha256
+from oarpipe.base.files import hash_of, sha256
+from oarpipe.base.log import log
 from oarpipe.config.weights import WeightsConfig
 from oarpipe.errors import BadInput, IncompleteData
 
 
 def fetch(weights: WeightsConfig) -> Path:
-    """The file that `weights` names, downloaded unless it lies in the hub's cache, its hash verified.
+    """The file that `weights` names, downloaded unless it lies in a cache, its hash verified.
 
-    `BadInput` says which file to download from where, and which key to set, if the hub cannot be asked;
+    `BadInput` says which file to download from where, and which key to set, if it cannot be fetched;
     `IncompleteData` names a missing file, or both hashes where they differ.
     """
-    file = _local(weights.path) if weights.path is not None else _download(weights)
+    if weights.path is not None:
+        file = _local(weights.path)
+    else:
+        file = _download(weights) if weights.url is None else _from_address(weights.url)
     if weights.sha256 is not None:
         found = sha256(file)
         if found != weights.sha256:
@@ -35,7 +42,9 @@ def content_hash(weights: WeightsConfig) -> str:
 
 
 def url(weights: WeightsConfig) -> str:
-    """The address from which a browser downloads the hub's file."""
+    """The address from which a browser downloads the file."""
+    if weights.url is not None:
+        return weights.url
     return f"https://huggingface.co/{weights.hub}/resolve/{weights.revision}/{weights.file}"
 
 
@@ -60,6 +69,29 @@ def _download(weights: WeightsConfig) -> Path:
         raise BadInput(f"{weights.hub}: could not be fetched ({reason}); {_by_hand(weights)}") from error
 
 
+def _from_address(address: str) -> Path:
+    """Kept from an earlier time, or downloaded whole; a hash in its name is held against its content."""
+    from torch.hub import download_url_to_file
+
+    name = address.rpartition("/")[2]
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "oarpipe"
+    file = cache / hash_of(address)[:12] / name
+    if file.is_file():
+        return file
+    named = re.search(r"-([0-9a-f]{8,})\.", name)
+    log.info("downloading %s", address)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        download_url_to_file(address, str(file), hash_prefix=named and named[1], progress=False)
+    except (OSError, RuntimeError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno in (ENOSPC, EDQUOT, EACCES, EROFS):
+            raise
+        reason = " ".join(str(error).split())[:200]
+        by_hand = _by_hand(WeightsConfig(url=address))
+        raise BadInput(f"{name}: could not be fetched ({reason}); {by_hand}") from error
+    return file
+
+
 def _client(weights: WeightsConfig) -> Any:
     """huggingface_hub, imported only where a recipe needs it."""
     try:
@@ -73,5 +105,5 @@ def _client(weights: WeightsConfig) -> Any:
 
 
 def _by_hand(weights: WeightsConfig) -> str:
-    name = Path(str(weights.file)).name
+    name = Path(str(weights.file or weights.url)).name
     return f"download {name} from {url(weights)} and set `weights: {{path: /where/you/put/{name}}}`"

@@ -6,7 +6,12 @@ from pydantic import Field, model_validator
 
 from oarpipe.config.base import Ref, Strict
 from oarpipe.config.training import TrainConfig
+from oarpipe.config.weights import WeightsConfig
 
+INCEPTION_URL = (
+    "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/"
+    "weights-inception-2015-12-05-6726825d.pth"
+)
 Split = Literal["train", "test", "all"]
 Count = Annotated[
     int | None, Field(ge=1, description="so many of the split's images, evenly spread; null: all of them")
@@ -140,10 +145,9 @@ class InceptionConfig(Strict):
     """The Inception network of 2015-12-05, whose distances are called FID and KID; trained by nobody here."""
 
     kind: Literal["inception"]
-    weights: str = Field(
-        description="torch-fidelity's weights-inception-2015-12-05-6726825d.pth, downloaded beforehand"
+    weights: WeightsConfig = Field(
+        WeightsConfig(url=INCEPTION_URL), description="torch-fidelity's file; left out, it is downloaded"
     )
-    sha256: str | None = Field(None, pattern="^[0-9a-f]{64}$", description="hash that the file must have")
 
 
 FeaturesConfig = Annotated[ClassifierConfig | InceptionConfig, Field(discriminator="kind")]

@@ -206,7 +206,7 @@ def _published_misfits(book: "Book") -> Iterable[str]:
             )
         evaluation: Any = book.entry("evaluations", report.evaluation)
         network: Any = book.entry("features", evaluation.features)
-        if published.metric in ("fid", "kid") and network.kind != "inception":
+        if published.metric in ("fid", "sfid", "kid") and network.kind != "inception":
             yield (
                 f"reports.{name}.published.metric: {published.metric} is measured with Inception alone, and "
                 f"evaluations.{report.evaluation} measures with another network"

@@ -9,6 +9,7 @@ from oarpipe.config.datasets import Count, Split
 from oarpipe.config.orders import FixedSource
 
 Everything = Literal["all"]
+Convention = Literal["fidelity", "adm"]
 
 
 class EvaluationConfig(Strict):
@@ -18,8 +19,21 @@ class EvaluationConfig(Strict):
     searches: Annotated[list[str] | Everything, Ref("searches")] = Field(
         "all", description="searches whose best settings are measured beside the plain ones"
     )
-    dataset: Annotated[str, Ref("datasets")] = Field(description="reference images")
+    dataset: Annotated[str | None, Ref("datasets")] = Field(
+        None, description="reference images; null: those of `reference`"
+    )
     split: Split = "train"
+    reference: str | None = Field(
+        None,
+        description="in place of `dataset`, a file: ADM's .npz (statistics, images), or one of "
+        "`oarpipe make-reference`",
+    )
+    conventions: list[Convention] = Field(
+        ["fidelity", "adm"],
+        min_length=1,
+        description="how metrics are computed: as torch-fidelity does, as ADM's evaluator does; reports show "
+        "the first",
+    )
     statistics: str | None = Field(
         None,
         description="published .npz (ADM's VIRTUAL_imagenet256_labeled.npz) whose mean `mu` and covariance "
@@ -33,8 +47,18 @@ class EvaluationConfig(Strict):
         ge=0,
         description="images of the other split, at most, whose distance is the floor; 0: no floor",
     )
-    neighbourhood: int = Field(3, ge=1, description="k of precision and recall")
+    neighbourhood: int = Field(3, ge=1, description="k of precision and recall (ADM's is 3)")
     bootstrap: int = Field(300, ge=0, description="resamplings behind the intervals")
+
+    @model_validator(mode="after")
+    def _has_one_reference(self) -> "EvaluationConfig":
+        if (self.dataset is None) == (self.reference is None):
+            raise ValueError("expected a reference: either `dataset` or `reference`")
+        if self.reference is not None and self.statistics is not None:
+            raise ValueError("statistics: `reference` has its own; leave one of them out")
+        if len(set(self.conventions)) < len(self.conventions):
+            raise ValueError("conventions: one is named twice")
+        return self
 
 
 class HoleConfig(Strict):

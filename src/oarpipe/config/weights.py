@@ -1,4 +1,4 @@
-"""Where published weights lie: a file here, or one on the Hugging Face hub."""
+"""Where published weights lie: a file here, one on the Hugging Face hub, or one at an address."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from oarpipe.config.base import Strict
 
 
 class WeightsConfig(Strict):
-    """A file of weights, by `path`, or by `hub` and `file`; a bare text is a path."""
+    """A file of weights, by `path`, by `hub` and `file`, or by `url`; a bare text is a path."""
 
     model_config = ConfigDict(json_schema_extra=lambda schema: _or_a_text(schema))
 
@@ -16,6 +16,7 @@ class WeightsConfig(Strict):
     hub: str | None = Field(None, pattern="^[^/]+/[^/]+$", description="owner/name on the Hugging Face hub")
     file: str | None = Field(None, description="the file's path in the hub's repository")
     revision: str = Field("main", description="branch, tag or commit of the hub's repository")
+    url: str | None = Field(None, pattern="^(https?|file)://", description="an address to download it from")
     sha256: str | None = Field(None, pattern="^[0-9a-f]{64}$", description="hash that the file must have")
 
     @model_validator(mode="before")
@@ -25,8 +26,9 @@ class WeightsConfig(Strict):
 
     @model_validator(mode="after")
     def _is_one_place(self) -> "WeightsConfig":
-        if (self.path is None) == (self.hub is None) or (self.hub is None) != (self.file is None):
-            raise ValueError("expected either `path`, or `hub` and `file`")
+        places = [place for place in (self.path, self.hub, self.url) if place is not None]
+        if len(places) != 1 or (self.hub is None) != (self.file is None):
+            raise ValueError("expected one of `path`, `url`, or `hub` and `file`")
         return self
 
 

@@ -28,6 +28,8 @@ from oarpipe.metrics.classifier import load_classifier, to_floats
 INCEPTION_WEIGHTS = "inception.safetensors"
 INCEPTION_DESCRIPTION = "inception.yaml"
 Kind = Literal["classifier", "inception"]
+Short = Literal["fd", "sfd", "kd", "is"]
+SPATIAL_CHANNELS = 7  # of the block's first branch; with 17x17 places ADM's 2023 spatial features
 
 # Schemas of torchvision's compiled operators, once defined; torch forgets a library nobody holds.
 _SCHEMAS: list[torch.library.Library] = []
@@ -35,10 +37,14 @@ _SCHEMAS: list[torch.library.Library] = []
 
 @dataclass(frozen=True)
 class Features:
-    """What a network says of a batch: the vectors that distances are measured between, and its logits."""
+    """What a network says of a batch: the vectors that distances are measured between, and its logits.
+
+    `spatial` is Inception's alone: the features of ADM's sFID.
+    """
 
     features: Float[Tensor, "B D"]
     logits: Float[Tensor, "B C"]
+    spatial: Float[Tensor, "B S"] | None = None
 
 
 class Extractor:
@@ -48,7 +54,8 @@ class Extractor:
         extractor(images).features      # uint8 [B, 3, H, W] in, float32 [B, D] on the CPU out
 
     `registered` is the name under which torch-fidelity knows it. It holds a digest of the weights,
-    because torch-fidelity's caches are keyed by this name only.
+    because torch-fidelity's caches are keyed by this name only. `sha256` is that of the weights' file,
+    of Inception's as published.
     """
 
     def __init__(
@@ -58,6 +65,7 @@ class Extractor:
         name: str,
         kind: Kind,
         digest: str,
+        sha256: str | None = None,
         test_accuracy: float | None = None,
         device: torch.device | None = None,
     ) -> None:
@@ -66,43 +74,48 @@ class Extractor:
         self.name = name
         self.kind: Kind = kind
         self.digest = digest
+        self.sha256 = sha256 or digest
         self.test_accuracy = test_accuracy
         self.registered = f"{name}-{digest[:12]}"
         _register(self.registered, lambda: self.network)
 
     @torch.inference_mode()
     def __call__(self, images: UInt8[Tensor, "B 3 H W"]) -> Features:
-        features, logits = self.network(images.to(self.device))
-        return Features(features.float().cpu(), logits.float().cpu())
+        return Features(*(found.float().cpu() for found in self.network(images.to(self.device))))
 
-    def metric(self, short: Literal["fd", "kd", "is"]) -> str:
+    def metric(self, short: Short) -> str:
         """The name of a distance measured with this network; see `metric_name`."""
         return metric_name(short, self.name, self.kind)
 
 
-def metric_name(short: Literal["fd", "kd", "is"], features: str, kind: Kind) -> str:
-    """`fd[digits]` on the features `digits`; `fid`, `kid` and `is` belong to Inception's alone."""
+def metric_name(short: Short, features: str, kind: str) -> str:
+    """`fd[digits]` on the features `digits`; `fid`, `sfid`, `kid` and `is` belong to Inception's alone."""
     if kind == "inception":
-        return {"fd": "fid", "kd": "kid", "is": "is"}[short]
+        return {"fd": "fid", "sfd": "sfid", "kd": "kid", "is": "is"}[short]
     return f"{short}[{features}]"
 
 
 def load_extractor(receipt: Receipt, *, device: torch.device | None = None) -> Extractor:
     """The feature network of a results folder of table `features`, on a GPU if there is one."""
-    folder = receipt.folder
+    folder, facts = receipt.folder, network_facts(receipt)
+    known = {"name": receipt.name, "digest": receipt.digest, "sha256": facts["sha256"], "device": device}
     if receipt.recipe["kind"] == "inception":
-        return Extractor(
-            _load_inception(folder), name=receipt.name, kind="inception", digest=receipt.digest, device=device
-        )
-    network, description = load_classifier(folder)
-    return Extractor(
-        FromBytes(network),
-        name=receipt.name,
-        kind="classifier",
-        digest=receipt.digest,
-        test_accuracy=description["test_accuracy"],
-        device=device,
-    )
+        return Extractor(_load_inception(folder), kind="inception", **known)
+    network, _ = load_classifier(folder)
+    return Extractor(FromBytes(network), kind="classifier", test_accuracy=facts["test_accuracy"], **known)
+
+
+def network_facts(receipt: Receipt) -> dict[str, Any]:
+    """What an evaluation says of a network: whose weights, and how well a classifier does."""
+    kind = receipt.recipe["kind"]
+    description = yaml.safe_load((receipt.folder / f"{kind}.yaml").read_text())
+    return {
+        "name": receipt.name,
+        "kind": kind,
+        "digest": receipt.digest,
+        "sha256": description.get("sha256") or receipt.files[f"{kind}.safetensors"]["sha256"],
+        "test_accuracy": description.get("test_accuracy"),
+    }
 
 
 def import_torch_fidelity(module: str = "") -> ModuleType:
@@ -136,7 +149,7 @@ def save_inception(state: dict[str, Tensor], folder: Path, description: dict[str
 
 
 def inception_network(state: dict[str, Tensor]) -> nn.Module:
-    """torch-fidelity's Inception with these weights; features are pool3 (2048), logits have no bias.
+    """torch-fidelity's Inception with these weights: pool3, logits without bias, spatial features.
 
     Its constructor unpickles a file; it is handed bytes that were written here a moment before.
     """
@@ -147,7 +160,27 @@ def inception_network(state: dict[str, Tensor]) -> nn.Module:
     network: nn.Module = extractor(
         "inception-v3-compat", ["2048", "logits_unbiased"], feature_extractor_weights_path=weights
     )
-    return network
+    return _WithSpatial(network)
+
+
+class _WithSpatial(nn.Module):
+    """Inception with the features of ADM's sFID: TensorFlow's `mixed_6/conv`, with its channels last."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(
+        self, images: UInt8[Tensor, "B 3 H W"]
+    ) -> tuple[Float[Tensor, "B D"], Float[Tensor, "B C"], Float[Tensor, "B S"]]:
+        seen: list[Tensor] = []
+        block: Any = self.network.get_submodule("Mixed_6d.branch1x1")
+        watch = block.register_forward_hook(lambda module, given, found: seen.append(found))
+        try:
+            features, logits = self.network(images)
+        finally:
+            watch.remove()
+        return features, logits, seen[0][:, :SPATIAL_CHANNELS].permute(0, 2, 3, 1).flatten(1)
 
 
 class FromBytes(nn.Module):
@@ -200,7 +233,7 @@ def _register(name: str, network: Callable[[], nn.Module]) -> None:
             return torch.zeros(1, 3, 4, 4, dtype=torch.uint8)
 
         def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-            outputs = dict(zip(("features", "logits"), self.network(images), strict=True))
+            outputs = dict(zip(("features", "logits"), self.network(images)[:2], strict=True))
             return tuple(outputs[layer] for layer in self.features_list)
 
     registry.register_feature_extractor(name, Registered)

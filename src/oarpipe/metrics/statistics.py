@@ -58,29 +58,45 @@ def read_statistics(file: Path) -> Statistics:
 
     `IncompleteData` names a missing or broken file, `BadInput` one that holds something else.
     """
+    found = _read(file, "mu", "sigma")
+    if isinstance(found, Statistics):
+        return found
+    raise BadInput(
+        f"{file}: holds {', '.join(found) or 'nothing'}; `statistics` must name an .npz with the mean "
+        "`mu` and the covariance `sigma` of features"
+    )
+
+
+def read_spatial_statistics(file: Path) -> Statistics | None:
+    """`mu_s` and `sigma_s`, the moments of spatial features in ADM's reference files; None if it has none."""
+    found = _read(file, "mu_s", "sigma_s")
+    return found if isinstance(found, Statistics) else None
+
+
+def _read(file: Path, *names: str) -> Statistics | list[str]:
+    """The mean and covariance of these names, checked; or, if they are not there, what else is."""
     try:
         if file.is_file() and not zipfile.is_zipfile(file):
             raise zipfile.BadZipFile("not an .npz, or one cut short")
         with np.load(file, allow_pickle=False) as arrays:
             held = list(arrays)
-            found = [np.asarray(arrays[name]) for name in ("mu", "sigma") if name in held]
+            found = [np.asarray(arrays[name]) for name in names if name in held]
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise IncompleteData(
             f"{file}: missing or broken statistics ({error}); mend `statistics`, or fetch the file again"
         ) from error
     if len(found) < 2:
-        raise BadInput(
-            f"{file}: holds {', '.join(held) or 'nothing'}; `statistics` must name an .npz with the mean "
-            "`mu` and the covariance `sigma` of features"
-        )
+        return held
     mean, covariance = found
+    mu, sigma = names
     if mean.ndim != 1 or covariance.shape != 2 * mean.shape:
         raise BadInput(
-            f"{file}: mu is {list(mean.shape)} and sigma {list(covariance.shape)}, expected [D] and [D, D]"
+            f"{file}: {mu} is {list(mean.shape)} and {sigma} {list(covariance.shape)}, "
+            "expected [D] and [D, D]"
         )
     mean, covariance = mean.astype(np.float64), covariance.astype(np.float64)
     if not (np.isfinite(mean).all() and np.isfinite(covariance).all()):
-        raise BadInput(f"{file}: mu or sigma hold values that are not finite")
+        raise BadInput(f"{file}: {mu} or {sigma} hold values that are not finite")
     if not np.allclose(covariance, covariance.T, rtol=1e-6, atol=1e-9 * np.abs(covariance).max()):
-        raise BadInput(f"{file}: sigma is no covariance, for it is not symmetric")
+        raise BadInput(f"{file}: {sigma} is no covariance, for it is not symmetric")
     return Statistics(mean, covariance)

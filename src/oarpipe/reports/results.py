@@ -11,6 +11,7 @@ from typing import Any
 
 from oarpipe.base.files import Receipt, read_json
 from oarpipe.errors import FingerprintMismatch, IncompleteData
+from oarpipe.metrics.measurements import Measurement, check_comparable
 from oarpipe.reports.arms import Arm, Recipes, read_arm, told_apart
 from oarpipe.reports.claims import PLAIN
 from oarpipe.reports.intervals import Series, Value
@@ -48,6 +49,7 @@ class Results:
                 f"the evaluations of seeds {', '.join(map(str, sorted(found)))} measured with different "
                 "feature networks, so their numbers do not compare; evaluate all seeds with one"
             )
+        _check_references(found)
         return found
 
     @cached_property
@@ -114,3 +116,19 @@ class Results:
             if (receipt.name, content["arm"], receipt.seed) == (search, arm, seed)
         ]
         return found[0] if found else None
+
+
+def _check_references(evaluations: Mapping[int, Mapping[str, Any]]) -> None:
+    """`FingerprintMismatch` if a metric was measured differently, or against different references."""
+    first: dict[tuple[str, str], Measurement] = {}
+    for seed, content in sorted(evaluations.items()):
+        for one in content["sets"].values():
+            for convention, values in one.get("values", {}).items():
+                for metric, facts in values.items():
+                    found = Measurement.read(facts)
+                    try:
+                        check_comparable(first.setdefault((convention, metric), found), found)
+                    except FingerprintMismatch as error:
+                        raise FingerprintMismatch(
+                            f"the evaluations of seeds {min(evaluations)} and {seed}: {error}"
+                        ) from error

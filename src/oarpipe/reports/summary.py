@@ -58,7 +58,7 @@ def _source(recipe: Any) -> str:
     """Whose weights, and from where."""
     whose = {"randar": "RandAR’s", "llamagen": "LlamaGen’s"}[recipe["kind"]]
     weights = recipe["weights"]
-    where = weights["path"] or f"{weights['file']} of {weights['hub']}"
+    where = weights["path"] or weights.get("url") or f"{weights['file']} of {weights['hub']}"
     return f"{whose} weights ({where})"
 
 

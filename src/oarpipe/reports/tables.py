@@ -17,6 +17,8 @@ from oarpipe.reports.results import Results
 METRICS = {
     "fd": ("fd", -1),
     "fid": ("FID", -1),
+    "sfd": ("sfd", -1),
+    "sfid": ("sFID", -1),
     "kd": ("kd", -1),
     "kid": ("KID", -1),
     "is": ("IS", 1),

@@ -9,120 +9,118 @@ from oarpipe.base.stopping import until_stopped
 from oarpipe.config.outputs import EvaluationConfig
 from oarpipe.config.recipe import Recipe
 from oarpipe.errors import BadInput
-from oarpipe.stages.features import set_name, statistics_file
+from oarpipe.stages.features import named_file, set_name
 
 if TYPE_CHECKING:
+    from oarpipe.metrics.conventions import Judge, Measurements, Reference
     from oarpipe.metrics.features import FeatureSet
-    from oarpipe.metrics.statistics import Statistics
 
 
 def evaluate(recipe: Recipe[EvaluationConfig], *, measured: Path, out: Path) -> None:
-    """Writes `metrics.json`: each set's distances to the reference, and the other split's as the floor.
+    """Writes `metrics.json`: each set's metrics by every convention, and the other split's as the floor.
 
     Replicate b of every set uses the same resampled indices, so that differences are paired. A set
     that was finished before a kill is not computed again.
     """
     receipt = checked(measured, "evaluations")
-    file = statistics_file(recipe.entry)
-    published = None if file is None else {"file": file.name, "sha256": sha256(file)}
-    stage = Stage(recipe, out, inputs={"measured": receipt}, also={"statistics": published})
+    file = named_file(recipe.entry)
+    also = None if file is None else {"statistics": {"file": file.name, "sha256": sha256(file)}}
+    stage = Stage(recipe, out, inputs={"measured": receipt}, also=also)
     if stage.is_done():
         return
-    write_json(out / "metrics.json", _evaluate(stage, receipt.folder, published))
+    write_json(out / "metrics.json", _evaluate(stage, receipt.folder))
     stage.finish("metrics.json")
 
 
-def _evaluate(stage: Stage, folder: Path, published: dict[str, str] | None) -> dict[str, Any]:
+def _evaluate(stage: Stage, folder: Path) -> dict[str, Any]:
     from oarpipe.metrics.bootstrap import FrechetBootstrap
-    from oarpipe.metrics.extractors import metric_name
+    from oarpipe.metrics.conventions import Judge, Settings
     from oarpipe.metrics.features import FeatureSet
+    from oarpipe.metrics.measurements import Network
 
     entry: EvaluationConfig = stage.recipe.entry
-    network = read_json(folder / "network.json")
+    network = Network.read(read_json(folder / "network.json"))
     described = [(file, read_json(file)["facts"]) for file in sorted((folder / "sets").rglob("*.json"))]
     if not described:
         raise BadInput(f"{folder}: no sample sets to evaluate; the entry's `samples:` names none")
-    reference = _Reference(FeatureSet.read(folder / "reference.npz"), entry, network)
-    bootstrap = FrechetBootstrap(reference.statistics, replicates=entry.bootstrap, seed=stage.recipe.seed)
-    distance = metric_name("fd", network["name"], network["kind"])
+    reference = _reference(folder, entry)
+    settings = Settings(entry.kernel_subsets, entry.kernel_subset_size, entry.neighbourhood)
+    judge = Judge(reference, network, settings)
+    bootstrap = FrechetBootstrap(reference.pool, replicates=entry.bootstrap, seed=stage.recipe.seed)
     sets = {}
     for file, facts in until_stopped(progress(described, "evaluate", unit="set")):
         name = set_name(facts)
         done = stage.state / "sets" / f"{name}.json"
         if not done.is_file():
             one = FeatureSet.read(file.with_suffix(".npz"))
-            metrics, replicates = reference.metrics(one), bootstrap(one.features, name)
-            write_sealed(done, {"metrics": metrics, "replicates": {distance: replicates}})
+            values = _metrics_of(judge, one, entry)
+            write_sealed(done, {**values, "replicates": {judge.name("fd"): bootstrap(one.features, name)}})
         found = read_sealed(done)
         found["metrics"]["mean_step_distance"] = facts.pop("mean_step_distance")
         sets[name] = {**facts, **found}
     other = folder / "other.npz"
+    floor: dict[str, Any] = {"metrics": {}, "values": {}}
+    if other.is_file():
+        floor = _told(judge.distances(FeatureSet.read(other), entry.conventions), entry)
     return {
-        "features": {key: network[key] for key in ("name", "digest", "test_accuracy")},
-        "reference": {**read_json(folder / "reference.json")["facts"], "statistics": published},
+        "features": read_json(folder / "network.json"),
+        "reference": {**read_json(folder / "reference.json")["facts"], "statistics": _published(reference)},
+        "conventions": entry.conventions,
         "bootstrap": entry.bootstrap,
-        "floor": reference.distances(FeatureSet.read(other)) if other.is_file() else {},
+        "floor": floor["metrics"],
+        "floor_values": floor["values"],
         "sets": sets,
     }
 
 
-class _Reference:
-    """The reference, images and their statistics (or published ones), and the metrics of sets against it."""
+def _reference(folder: Path, entry: EvaluationConfig) -> "Reference":
+    """The images that were measured, and their moments, or those of the file that the recipe names."""
+    from oarpipe.metrics.conventions import reference_of
+    from oarpipe.metrics.features import FeatureSet
+    from oarpipe.metrics.measurements import Identity
+    from oarpipe.metrics.reference import read_reference
 
-    def __init__(self, measured: "FeatureSet", entry: EvaluationConfig, network: dict[str, Any]) -> None:
-        from oarpipe.metrics.extractors import metric_name
-
-        self.measured = measured
-        self.statistics = _statistics(measured, entry)
-        self._entry = entry
-        self._knows_classes = network["kind"] == "classifier"
-        self._names = {
-            short: metric_name(short, network["name"], network["kind"]) for short in ("fd", "kd", "is")
-        }
-
-    def distances(self, one: "FeatureSet") -> dict[str, float]:
-        """Fréchet and kernel distance."""
-        from oarpipe.metrics.fidelity import frechet_distance, kernel_distance
-
-        kernel = kernel_distance(
-            one,
-            self.measured,
-            subsets=self._entry.kernel_subsets,
-            subset_size=self._entry.kernel_subset_size,
-        )
-        return {
-            self._names["fd"]: frechet_distance(one, self.statistics),
-            self._names["kd"]: kernel,
-        }
-
-    def metrics(self, one: "FeatureSet") -> dict[str, float]:
-        """Everything that features tell; accuracy only where the network knows the dataset's classes."""
-        from oarpipe.metrics.fidelity import accuracy, inception_score, precision_recall
-
-        precision, recall = precision_recall(one, self.measured, neighbourhood=self._entry.neighbourhood)
-        found = {
-            **self.distances(one),
-            self._names["is"]: inception_score(one),
-            "precision": precision,
-            "recall": recall,
-        }
-        if self._knows_classes:
-            found["accuracy"] = accuracy(one)
-        return found
+    facts = read_json(folder / "reference.json")["facts"]
+    measured = folder / "reference.npz"
+    images = FeatureSet.read(measured) if measured.is_file() else None
+    file = named_file(entry)
+    if entry.dataset is not None:
+        identity = Identity.of_split(**facts)
+    else:
+        assert file is not None, "an evaluation has a dataset or a reference"
+        identity = Identity(file.name, facts["digest"], facts["count"])
+    if file is not None:
+        return read_reference(file, images, identity)
+    assert images is not None, f"{folder}: a dataset was measured, but left no features"
+    return reference_of(images, identity)
 
 
-def _statistics(measured: "FeatureSet", entry: EvaluationConfig) -> "Statistics":
-    """What the Fréchet distance is taken to: the published statistics, or those of the reference images."""
-    from oarpipe.metrics.statistics import read_statistics, statistics
+def _published(reference: "Reference") -> dict[str, str] | None:
+    """The file whose moments stand for those of the images, if one does."""
+    if reference.moments_of == reference.images_of:
+        return None
+    return {"file": reference.moments_of.name, "sha256": reference.moments_of.digest}
 
-    file = statistics_file(entry)
-    if file is None:
-        return statistics(measured.features)
-    published = read_statistics(file)
-    dimensions = measured.features.shape[1]
-    if len(published.mean) != dimensions:
-        raise BadInput(
-            f"{file}: statistics of {len(published.mean)} features, but the network measures "
-            f"{dimensions}; they come from different networks, so leave `statistics` out or change `features`"
-        )
-    return published
+
+def _metrics_of(judge: "Judge", one: "FeatureSet", entry: EvaluationConfig) -> dict[str, Any]:
+    """Everything that features tell; accuracy only where the network knows the dataset's classes."""
+    from oarpipe.metrics.fidelity import accuracy
+    from oarpipe.metrics.measurements import Measurement
+
+    found = judge.values(one, entry.conventions)
+    if judge.network.kind == "classifier":
+        share = accuracy(one)
+        for convention, values in found.items():
+            values["accuracy"] = Measurement("accuracy", share, convention, judge.network, None, len(one))
+    return _told(found, entry)
+
+
+def _told(found: "Measurements", entry: EvaluationConfig) -> dict[str, Any]:
+    """`metrics`, the plain numbers by the first convention, and `values`, all of them with what they are."""
+    return {
+        "metrics": {name: value.value for name, value in found[entry.conventions[0]].items()},
+        "values": {
+            convention: {name: value.facts() for name, value in values.items()}
+            for convention, values in found.items()
+        },
+    }

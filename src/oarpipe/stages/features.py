@@ -14,8 +14,8 @@ from oarpipe.base.log import log, progress
 from oarpipe.base.stopping import until_stopped
 from oarpipe.config.datasets import Split
 from oarpipe.config.outputs import EvaluationConfig
-from oarpipe.config.recipe import Recipe
-from oarpipe.errors import IncompleteData
+from oarpipe.config.recipe import FORMATS, Recipe
+from oarpipe.errors import BadInput, IncompleteData
 
 if TYPE_CHECKING:
     from oarpipe.data.sample_store import SampleStore
@@ -31,41 +31,51 @@ def features(
     *,
     samples: list[Path] | None = None,
     searches: list[Path] | None = None,
-    dataset: Path,
+    dataset: Path | None = None,
     features: Path,
     out: Path,
 ) -> None:
     """Features of every sample set, of the best set of every search, and of the reference images.
 
-    Makes `reference.*` (the recipe's split), `other.*` (the other split, whose distance to the
-    reference is the floor), `sets/` and `network.json`.
+    Makes `reference.*` (the recipe's split, or what its `reference` file holds), `other.*` (the other split,
+    whose distance to the reference is the floor), `sets/` and `network.json`.
     """
     arms = [checked(path, "samples") for path in samples or []]
     bests = [checked(path, "searches") for path in searches or []]
-    images, network = checked(dataset, "datasets"), checked(features, "features")
-    stage = Stage(
-        recipe,
-        out,
-        inputs={"samples": arms, "searches": bests, "dataset": images, "features": network},
-    )
+    images = {} if dataset is None else {"dataset": checked(dataset, "datasets")}
+    if bool(images) != (recipe.entry.dataset is not None):
+        raise BadInput(
+            f"evaluations.{recipe.name}: --dataset goes with the recipe's `dataset`; give both or neither"
+        )
+    network = checked(features, "features")
+    file = named_file(recipe.entry)
+    also = {} if images or file is None else {"reference": sha256(file)}
+    sets_of = {"samples": arms, "searches": bests}
+    stage = Stage(recipe, out, inputs={**sets_of, "features": network, **images}, also=also)
     if stage.is_done():
         return
-    published = statistics_file(recipe.entry)
-    if published is not None:
-        from oarpipe.metrics.statistics import read_statistics
+    if file is not None:
+        from oarpipe.metrics.reference import check_moments
 
-        read_statistics(published)  # before hours of measuring, and not after
+        check_moments(file)  # before hours of measuring, and not after
     measuring = _Measuring(network, out)
-    measuring.images("reference", images, recipe.entry.split)
-    if recipe.entry.split in OTHER and recipe.entry.floor:
-        measuring.images("other", images, OTHER[recipe.entry.split], most=recipe.entry.floor)
+    if images:
+        measuring.images("reference", images["dataset"], recipe.entry.split)
+        if recipe.entry.split in OTHER and recipe.entry.floor:
+            other = OTHER[recipe.entry.split]
+            measuring.images("other", images["dataset"], other, most=recipe.entry.floor)
+    elif file is not None:
+        measuring.file("reference", file)
     facts = [_facts_of_samples(arm) for arm in arms] + [_facts_of_best(best, arms) for best in bests]
     folders = [receipt.folder for receipt in [*arms, *bests]]
     sets = progress(list(zip(facts, folders, strict=True)), "features", unit="set")
     for one, folder in until_stopped(sets):
         measuring.samples(one, folder)
     measuring.sweep()
-    write_json(out / "network.json", _facts_of_network(network))
+
+    from oarpipe.metrics.extractors import network_facts
+
+    write_json(out / "network.json", network_facts(network))
     stage.finish("network.json", *measuring.made)
 
 
@@ -84,8 +94,10 @@ class _Measuring:
 
         source = open_images(dataset)
         rows = source.index.rows(split)
-        if most is not None and len(rows) > most:
-            rows = rows[[i * len(rows) // most for i in range(most)]]
+        if most is not None:
+            from oarpipe.metrics.features import evenly_spread
+
+            rows = rows[evenly_spread(len(rows), most)]
         facts = {"dataset": dataset.name, "split": split, "count": len(rows), "digest": dataset.digest}
 
         def measure_all() -> tuple["FeatureSet", dict[str, Any]]:
@@ -93,6 +105,31 @@ class _Measuring:
 
             batches = (source.load(rows[i : i + BATCH]) for i in range(0, len(rows), BATCH))
             return measure(self._load(), batches, labels=source.index.label[rows]), {}
+
+        self._once(name, facts, measure_all)
+
+    def file(self, name: str, file: Path) -> None:
+        """Takes over a reference file's features, or measures its images; it may have moments alone."""
+        from oarpipe.data.image_sets import open_image_set
+        from oarpipe.metrics.extractors import network_facts
+        from oarpipe.metrics.measurements import Network
+        from oarpipe.metrics.reference import arrays_in, cached_features
+
+        facts = {"dataset": file.name, "split": "all", "digest": sha256(file)}
+        known = cached_features(file, Network.read(network_facts(self._network)))
+        images = open_image_set(file) if known is None and "arr_0" in arrays_in(file) else None
+        if known is None and images is None:
+            self.made.append(f"{name}.json")
+            write_json(self._out / f"{name}.json", {"facts": {**facts, "count": 0}})
+            return
+
+        def measure_all() -> tuple["FeatureSet", dict[str, Any]]:
+            from oarpipe.metrics.features import measure
+
+            if images is None:
+                assert known is not None
+                return known, {"count": len(known)}
+            return measure(self._load(), images.stream(BATCH), labels=images.labels), {"count": images.count}
 
         self._once(name, facts, measure_all)
 
@@ -107,9 +144,9 @@ class _Measuring:
         self._once(f"sets/{set_name(facts)}", facts, measure_all)
 
     def sweep(self) -> None:
-        """Removes sets, and a floor, that are no longer asked for."""
+        """Removes sets, a floor, and a reference's images that are no longer asked for."""
         kept = {self._out / file for file in self.made}
-        for file in [*(self._out / "sets").rglob("*"), *self._out.glob("other.*")]:
+        for file in [*(self._out / "sets").rglob("*"), *self._out.glob("*.npz"), *self._out.glob("other.*")]:
             if file.is_file() and file not in kept:
                 remove(file)
 
@@ -119,7 +156,7 @@ class _Measuring:
         self.made += [f"{name}.npz", f"{name}.json"]
         file, described = self._out / f"{name}.npz", self._out / f"{name}.json"
         which: dict[str, Any] = {key: facts[key] for key in ("digest", "split", "count") if key in facts}
-        origin = {**which, "network": self._network.digest}
+        origin = {**which, "network": self._network.digest, "format": FORMATS["evaluations"]}
         if _is_measured(file, described, origin):
             known = read_json(described)
             write_json(described, {**known, "facts": {**known["facts"], **facts}})
@@ -138,13 +175,15 @@ class _Measuring:
         return self._extractor
 
 
-def statistics_file(entry: EvaluationConfig) -> Path | None:
-    """The file of published statistics that an evaluation names; `IncompleteData` if it is not there."""
-    if entry.statistics is None:
+def named_file(entry: EvaluationConfig) -> Path | None:
+    """The file of an evaluation's `reference` or `statistics`; `IncompleteData` if it is not there."""
+    key = "reference" if entry.reference is not None else "statistics"
+    named = entry.reference or entry.statistics
+    if named is None:
         return None
-    file = Path(entry.statistics).expanduser()
+    file = Path(named).expanduser()
     if not file.is_file():
-        raise IncompleteData(f"{file}: no such file; mend `statistics`, or put the published .npz there")
+        raise IncompleteData(f"{file}: no such file; mend `{key}`, or put the .npz there")
     return file
 
 
@@ -211,17 +250,4 @@ def _facts_of_best(receipt: Receipt, arms: list[Receipt]) -> dict[str, Any]:
         "setting": {"temperature": best["temperature"], "guidance": best["guidance"]},
         "digest": receipt.digest,
         "fingerprint": receipt.fingerprint,
-    }
-
-
-def _facts_of_network(receipt: Receipt) -> dict[str, Any]:
-    """What the evaluation says of the network; a classifier's test accuracy is in its description."""
-    import yaml
-
-    description = yaml.safe_load((receipt.folder / f"{receipt.recipe['kind']}.yaml").read_text())
-    return {
-        "name": receipt.name,
-        "kind": receipt.recipe["kind"],
-        "digest": receipt.digest,
-        "test_accuracy": description.get("test_accuracy"),
     }

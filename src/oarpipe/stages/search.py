@@ -64,7 +64,7 @@ def search(
         heads,
         guided=any(scale != 1.0 for scale in recipe.entry.guidances),
     )
-    metric, cells = _measure_grid(stage, generator, arm_recipe.name, receipts)
+    measured_as, cells = _measure_grid(stage, generator, arm_recipe.name, receipts)
     best = min(cells, key=lambda cell: cell["value"])
     log.info(
         "%s: best at temperature %g, guidance %g", arm_recipe.name, best["temperature"], best["guidance"]
@@ -77,7 +77,7 @@ def search(
         "arm": arm_recipe.name,
         "split": recipe.entry.split,
         "count": recipe.entry.count,
-        "metric": metric,
+        **measured_as,
         "grid": cells,
         "best": best,
     }
@@ -87,9 +87,13 @@ def search(
 
 def _measure_grid(
     stage: Stage, generator: "Generator", arm: str, receipts: dict[str, Receipt]
-) -> tuple[str, list[dict[str, Any]]]:
-    """The metric, and every cell with its value and intervals; cells measured before a kill are kept."""
-    from oarpipe.metrics.extractors import load_extractor, metric_name
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """What was measured, and every cell with its value and intervals; those of before a kill are kept."""
+    from dataclasses import asdict
+
+    from oarpipe.data.images import open_images
+    from oarpipe.metrics.extractors import load_extractor
+    from oarpipe.metrics.measurements import Identity, Network
 
     entry: SearchConfig = stage.recipe.entry
     extractor = load_extractor(receipts["features"])
@@ -100,7 +104,15 @@ def _measure_grid(
         what = f"searches/{stage.recipe.name}/{arm}"
         _measure_cells(stage, generator, extractor, receipts["dataset"], missing, what)
     cells = [{**cell, **read_sealed(file)} for cell, file in zip(settings, files, strict=True)]
-    return metric_name("fd", extractor.name, extractor.kind), _with_intervals(cells)
+    dataset = receipts["dataset"]
+    count = len(open_images(dataset).index.rows(entry.split))
+    measured_as = {
+        "metric": extractor.metric("fd"),
+        "convention": "fidelity",
+        "network": asdict(Network(extractor.name, extractor.kind, extractor.sha256)),
+        "reference": asdict(Identity.of_split(dataset.name, dataset.digest, entry.split, count)),
+    }
+    return measured_as, _with_intervals(cells)
 
 
 def _measure_cells(

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from oarpipe.base.fetch import fetch
 from oarpipe.base.files import Receipt, Stage, checked, sha256
 from oarpipe.base.log import MetricsLog, log
 from oarpipe.config.datasets import ClassifierConfig, FeaturesConfig, InceptionConfig
@@ -58,15 +59,8 @@ def _take_over_inception(entry: InceptionConfig, out: Path) -> None:
 
     from oarpipe.metrics.extractors import save_inception
 
-    file = Path(entry.weights).expanduser()
-    if not file.is_file():
-        raise IncompleteData(
-            f"{file}: no such file; download weights-inception-2015-12-05-6726825d.pth from torch-fidelity's "
-            "release v0.2.0 and name its place in the entry's `weights:`"
-        )
+    file = fetch(entry.weights)
     found = sha256(file)
-    if entry.sha256 is not None and found != entry.sha256:
-        raise IncompleteData(f"{file}: its sha256 is {found}, the entry's `sha256:` says {entry.sha256}")
     try:
         state = torch.load(file, map_location="cpu", weights_only=True)
         save_inception(state, out, {"kind": "inception", "source": file.name, "sha256": found})

@@ -1,14 +1,6 @@
 """Commands without a rule: what a person asks of a book, a machine or a clone."""
 
 TOOLS = (
-    "show",
-    "plan",
-    "status",
-    "agreement",
-    "doctor",
-    "schema",
-    "export_model",
-    "export_tokens",
-    "study",
-    "tally",
+    *("show", "plan", "status", "agreement", "metrics", "make_reference"),
+    *("doctor", "schema", "export_model", "export_tokens", "study", "tally"),
 )

@@ -238,7 +238,9 @@ class Costing:
             found: Any = book.entry("searches", search)
             arms += found.samples
         sets: list[Any] = [book.entry("samples", arm) for arm in arms]
-        images = sum(each.count for each in sets) + self.sizing.count(entry.dataset, "all")
+        images = sum(each.count for each in sets)
+        if entry.dataset is not None:
+            images += self.sizing.count(entry.dataset, "all")
         return Cost(
             "features",
             float32=images * measure,

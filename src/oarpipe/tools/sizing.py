@@ -115,7 +115,7 @@ class Sizing:
         assert isinstance(entry, ImportedTokenizerConfig)
         if entry.kind == "maskgit":
             return TokenizerSize(None, entry.factor, 1024)
-        is_small = "1024" in (entry.weights.path or entry.weights.file or "")
+        is_small = "1024" in (entry.weights.path or entry.weights.file or entry.weights.url or "")
         codebook = 1024 if entry.kind == "taming" and is_small else 16384
         return TokenizerSize(_published_vqgan(entry.kind, codebook), entry.factor, codebook)
 
@@ -181,7 +181,7 @@ class Sizing:
 
     def _published_size(self, name: str, entry: ImportedModelConfig) -> tuple[int, int]:
         """Layers and width, from the file if it is here, else from its name, else from `--size`."""
-        file = entry.weights.path or entry.weights.file or ""
+        file = entry.weights.path or entry.weights.file or entry.weights.url or ""
         if file.endswith(".safetensors") and Path(file).is_file():
             return _size_in_header(Path(file))
         words = [word.upper() for word in re.split(r"[_-]", Path(file).stem)]

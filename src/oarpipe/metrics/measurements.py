@@ -1,0 +1,96 @@
+"""Numbers that know what they are: by which convention, in whose features, against what, of how many."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from oarpipe.base.files import hash_of
+from oarpipe.config.outputs import Convention
+from oarpipe.errors import FingerprintMismatch
+
+
+@dataclass(frozen=True)
+class Network:
+    """What measured; `sha256` is that of its weights, None where a caller only says whose features it has."""
+
+    name: str
+    kind: str
+    sha256: str | None = None
+
+    @classmethod
+    def read(cls, facts: Mapping[str, Any]) -> "Network":
+        """From the facts of an evaluation's `network.json`, which tell more."""
+        return cls(facts["name"], facts["kind"], facts["sha256"])
+
+
+@dataclass(frozen=True)
+class Identity:
+    """A reference: how it is called, a hash of its content, and its images, if their number is known."""
+
+    name: str
+    digest: str
+    count: int | None = None
+
+    @classmethod
+    def of_split(cls, dataset: str, digest: str, split: str, count: int) -> "Identity":
+        """So many images of a split of a dataset with this digest."""
+        name = dataset if split == "all" else f"{dataset} {split}"
+        return cls(name, hash_of({"digest": digest, "split": split, "count": count}), count)
+
+    def part(self, count: int) -> "Identity":
+        """So many of its images, evenly spread."""
+        return Identity(self.name, hash_of({"of": self.digest, "evenly": count}), count)
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """A measured number. `reference` is None where samples are looked at alone; `how` tells its settings."""
+
+    metric: str
+    value: float
+    convention: Convention
+    network: Network
+    reference: Identity | None
+    count: int
+    how: str = ""
+
+    def facts(self) -> dict[str, Any]:
+        """As plain data."""
+        return asdict(self)
+
+    @classmethod
+    def read(cls, facts: Mapping[str, Any]) -> "Measurement":
+        """What `facts` told."""
+        reference = None if facts["reference"] is None else Identity(**facts["reference"])
+        return cls(**{**facts, "network": Network(**facts["network"]), "reference": reference})
+
+
+def check_comparable(one: Measurement, other: Measurement) -> None:
+    """`FingerprintMismatch` says why the difference of two values would mean nothing.
+
+    Names do not count, and neither does the number of samples.
+    """
+    for what, (first, told_first), (second, told_second) in (
+        ("metrics", 2 * (one.metric,), 2 * (other.metric,)),
+        ("conventions", 2 * (one.convention,), 2 * (other.convention,)),
+        ("settings", 2 * (one.how,), 2 * (other.how,)),
+        ("feature networks", _network(one.network), _network(other.network)),
+        ("references", _reference(one.reference), _reference(other.reference)),
+    ):
+        if first != second:
+            raise FingerprintMismatch(
+                f"{one.metric} {one.value:.6g} and {other.metric} {other.value:.6g} do not compare: "
+                f"of different {what}, {told_first} and {told_second}"
+            )
+
+
+def _network(given: Network) -> tuple[str, str]:
+    """By what it is known (its hash, or else its name), and how a message calls it."""
+    if given.sha256 is None:
+        return given.name, f"{given.name} (unknown)"
+    return given.sha256, f"{given.name} {given.sha256[:12]}"
+
+
+def _reference(given: Identity | None) -> tuple[str, str]:
+    """Its hash, and how a message calls it."""
+    return ("", "none") if given is None else (given.digest, f"{given.name} {given.digest[:12]}")
