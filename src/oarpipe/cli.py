@@ -32,8 +32,10 @@ TABLE_OF = {verb: table for verbs in VERBS.values() for verb, table in verbs.ite
 HELP = {
     "arm": "recipe file of the sample set whose best setting is sought",
     "book": "the book of recipes, such as config/config.yaml",
+    "compare": "results folder of a book, to be held against its expected values",
     "dataset": "results folder of the dataset (made by `index`)",
     "datasets": "results folders of the datasets (made by `index`)",
+    "expect": "results folder of a book, whose values are to be expected from now on",
     "evaluation": "results folders of the evaluation, one a seed (made by `evaluate`)",
     "features": "results folder of the measuring network (made by `train_features`)",
     "gpu": "kind of GPU that the work is to run on",
@@ -63,6 +65,7 @@ HELP = {
     "samples": "results folders of the sample sets (made by `generate` and `merge_samples`)",
     "searches": "results folders of the searches, one an arm (made by `search`)",
     "second": "results folder of the extraction to compare with it, or its orders.parquet",
+    "sets": "order tables, or folders of extractions or sample sets, whose orders to analyse",
     "seed": "seed to resolve the entry for; the book's first if left out",
     "shard": "which share of the work to do: K-of-N, such as 3-of-8; all of it if left out",
     "size": "size of published models whose file name does not tell it",
@@ -81,6 +84,11 @@ HELP = {
     "benchmark.recipe": "recipe file of an entry of `benchmarks`; default sizes if left out",
     "benchmark.out": "folder to write into, or a file (.md or .json); the page is printed if left out",
     "show.recipe": "print the entry as a recipe file, ready for a stage's `--recipe`",
+    "orders.dataset": "results folder of the dataset, to tell what is background",
+    "orders.features": "results folder of a classifier of the same classes, for recognisability",
+    "orders.information": "results folder of held-out likelihoods, for V-information (made by `information`)",
+    "orders.out": "page to write (.html)",
+    "orders.tokens": "results folder of the token store that the orders are of: class names, views, codes",
     "plan.words": "changes to the book (key=value)",
     "train_order_head.orders": "results folder of the extracted orders (made by `merge_orders`)",
     "words": "a table, or an entry (table.name); and overrides (key=value)",
@@ -90,9 +98,11 @@ HELP = {
 METAVARS = {
     "arm": "FILE",
     "grid": "HxW",
+    "sets": "ORDERS",
     "weights": "FILE",
     "benchmark.out": "PATH",
     "export_model.out": "FILE",
+    "orders.out": "FILE",
 }
 
 # The machine's refusals: not a bug, and nothing that was finished is lost.
@@ -242,7 +252,7 @@ def _add(
     optional = get_origin(hint) in (Union, types.UnionType)
     kind = next(arg for arg in get_args(hint) if arg is not type(None)) if optional else hint
     if parameter.kind is inspect.Parameter.VAR_POSITIONAL:
-        made.add_argument(name, nargs="*", metavar="WORD", help=text)
+        made.add_argument(name, nargs="*", metavar=metavar or "WORD", help=text)
     elif get_origin(kind) is Recipe:
         made.add_argument(f"--{name}", type=Path, metavar="FILE", required=is_needed, help=text)
     elif parameter.kind is not inspect.Parameter.KEYWORD_ONLY:

@@ -1,3 +1,3 @@
 """Commands without a rule: what a person asks of a book, a machine or a clone."""
 
-TOOLS = ("show", "plan", "status", "agreement", "doctor", "schema", "export_model", "export_tokens")
+TOOLS = ("show", "plan", "status", "agreement", "orders", "doctor", "schema", "export_model", "export_tokens")
