@@ -86,7 +86,11 @@ def expect(results: Path) -> Path:
             figures.setdefault(folder, {}).update(kept)
     book = results.resolve().name
     content = {"book": book, "measured": machine, "figures": figures}
-    write_text(file, _HEAD.format(book=book) + yaml.safe_dump(content, sort_keys=False, width=120))
+    write_text(
+        file,
+        _HEAD.format(book=book)
+        + yaml.safe_dump(content, sort_keys=False, width=120, default_flow_style=None),
+    )
     return file
 
 
