@@ -15,7 +15,7 @@ from oarpipe.reports.order_facts import MEASURES, Facts
 
 CLASSES_SHOWN = 20
 _SIDE = 48
-_COLOURS = ("#1f5c99", "#b5564d", *OTHER_COLOURS)
+_COLOURS = ("#1f5c99", *OTHER_COLOURS, "#8c4a9e")
 _RANDOM = "#8a8f99"
 
 
@@ -121,16 +121,28 @@ def charts(sets: Sequence[Facts]) -> list[Chart]:
 
 
 def _by_step(sets: Sequence[Facts], key: str, y: str, caption: str) -> Chart | None:
+    """A line a set; random orders are one more in gray, or where sets differ in them one each, dashed."""
     measured = [one for one in sets if one.get(key)]
     if not measured:
         return None
-    lines, random = [], measured[0][key]
-    for one in measured:
-        values = one[key]["by_step"]
-        lines.append(Line(one["name"], _steps(values), values, _colours(sets)[one["name"]]))
-    expected = random.get("random_by_step", [random["random"]] * len(random["by_step"]))
-    lines.append(Line("random orders", _steps(expected), expected, _RANDOM, dash="--"))
+    colours = _colours(sets)
+    lines = [
+        Line(one["name"], _steps(one[key]["by_step"]), one[key]["by_step"], colours[one["name"]])
+        for one in measured
+    ]
+    expected = {one["name"]: _at_random(one[key]) for one in measured}
+    if len(set(map(tuple, expected.values()))) == 1:
+        expected = {"": next(iter(expected.values()))}
+    for name, values in expected.items():
+        words = f"{name}, at random" if name else "random orders"
+        lines.append(Line(words, _steps(values), values, colours.get(name, _RANDOM), "--"))
     return Chart(curves(lines, x="step", y=y, alt=f"{caption} The means are in the table."), caption)
+
+
+def _at_random(measure: Facts) -> list[float]:
+    """What random orders come to at every step."""
+    given: list[float] = measure.get("random_by_step") or [measure["random"]] * len(measure["by_step"])
+    return given
 
 
 def _steps(values: Sequence[float]) -> list[float]:
