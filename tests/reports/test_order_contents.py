@@ -1,5 +1,6 @@
 """Background, recognisability and V-information of orders, beside the same by hand."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -84,6 +85,25 @@ def test_without_a_tokenizer_or_codes_nothing_is_said_of_recognition(
 ) -> None:
     assert recognition_facts(walked, Ingredients()) is None
     assert recognition_facts(walked, Ingredients(tokenizer=given.tokenizer, features=given.features)) is None
+
+
+def test_generated_samples_bring_their_own_codes(given: Ingredients, tmp_path: Path) -> None:
+    (one,) = read_sets([measuring.make_samples(tmp_path, "noise", count=10).folder])
+    two_by_two = ingredients.real_tokenizer(tmp_path / "tokenizer")
+    facts = recognition_facts(
+        replace(one, grid=SQUARE, store=None), Ingredients(features=given.features, tokens=None)
+    )
+    assert facts is None
+    with pytest.raises(BadInput, match="trained on 12x12 images, got 8x8"):  # two cells of four pixels
+        recognition_facts(
+            one, Ingredients(tokenizer=checked(two_by_two, "tokenizers"), features=given.features)
+        )
+
+
+def test_a_classifier_of_fewer_classes_is_refused(given: Ingredients, walked: OrderSet) -> None:
+    table = replace(walked.table, label=np.full(ROWS, 12, np.int32))
+    with pytest.raises(BadInput, match="knows 10 classes, but random has label 12"):
+        recognition_facts(replace(walked, table=table), given)
 
 
 def test_background_is_decided_on_the_images_of_the_orders(given: Ingredients) -> None:

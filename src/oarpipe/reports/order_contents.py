@@ -11,6 +11,7 @@ from oarpipe.base.devices import pick_device
 from oarpipe.base.files import Receipt, read_json
 from oarpipe.base.noise import Stream, permutations
 from oarpipe.data.images import open_images
+from oarpipe.data.sample_store import SampleStore
 from oarpipe.data.token_store import TokenStore
 from oarpipe.errors import BadInput, FingerprintMismatch
 from oarpipe.metrics.backgrounds import background_places, background_shares
@@ -44,14 +45,14 @@ class Ingredients:
 
 def background_facts(one: OrderSet, given: Ingredients) -> Facts | None:
     """The share of background among the first places; None where there are no pictures to decide it on."""
-    table = one.first_view
-    rows = _spread(len(table), MOST_PICTURES)
     if one.store is not None:
-        shown = np.flatnonzero(np.isin(one.store.read("seeds"), table.sample_id))[rows]
-        images = one.store.read("images")[shown]
+        first = _first(one.store, MOST_PICTURES)
+        orders, images = first["orders"], first["images"]
     elif given.dataset is not None:
+        table = one.first_view
+        rows = _spread(len(table), MOST_PICTURES)
         source = open_images(given.dataset)
-        images = source.first_view(table.sample_id[rows], _views(one, given))
+        orders, images = table.order[rows], source.first_view(table.sample_id[rows], _views(one, given))
     else:
         return None
     if images.shape[1] % one.grid.height or images.shape[2] % one.grid.width:
@@ -59,7 +60,7 @@ def background_facts(one: OrderSet, given: Ingredients) -> Facts | None:
             f"{one.name}: images of {images.shape[1]} pixels do not divide into {one.grid} places; "
             "name the dataset that the orders are of with --dataset"
         )
-    shares = background_shares(table.order[rows], background_places(images, one.grid))
+    shares = background_shares(orders, background_places(images, one.grid))
     early = max(one.grid.positions // 4, 1)
     return {"value": float(shares[early - 1]), "random": float(shares[-1]), "by_step": shares.tolist()}
 
@@ -78,12 +79,9 @@ def recognition_facts(one: OrderSet, given: Ingredients) -> Facts | None:
     Open places hold the commonest code of the set, so that nothing of what comes later shows through the
     decoder. None without a tokenizer and a classifier, or without the codes.
     """
-    if given.tokenizer is None or given.features is None or (one.store is None and given.tokens is None):
+    if given.tokenizer is None or given.features is None or (known := _codes(one, given)) is None:
         return None
-    table = one.first_view
-    rows = _spread(len(table), MOST_RECOGNISED)
-    codes = _codes(one, given, table.sample_id[rows]).astype(np.int64)
-    orders, labels = table.order[rows].astype(np.int64), torch.from_numpy(table.label[rows]).long()
+    codes, orders, labels = known
     counts = np.unique(np.linspace(0, one.grid.positions, _POINTS).round().astype(int))
     blank = int(np.bincount(codes.reshape(-1)).argmax())
     tokenizer = load_tokenizer(given.tokenizer.folder).to(pick_device())
@@ -102,6 +100,11 @@ def recognition_facts(one: OrderSet, given: Ingredients) -> Facts | None:
             for begin in range(0, len(shown), _BATCH):
                 part = slice(begin, begin + _BATCH)
                 logits = network(tokenizer.decode(shown[part], one.grid)).logits
+                if int(labels.max()) >= logits.shape[1]:
+                    raise BadInput(
+                        f"features.{network.name}: knows {logits.shape[1]} classes, but {one.name} has label "
+                        f"{int(labels.max())}; name a classifier of its classes with --features"
+                    )
                 found[part, column] = logits.softmax(1).gather(1, labels[part, None])[:, 0]
         return found
 
@@ -118,22 +121,31 @@ def recognition_facts(one: OrderSet, given: Ingredients) -> Facts | None:
     }
 
 
-def _codes(one: OrderSet, given: Ingredients, sample_ids: np.ndarray) -> np.ndarray:
-    """The codes of the samples' first view, in raster order."""
+def _codes(one: OrderSet, given: Ingredients) -> tuple[np.ndarray, np.ndarray, torch.Tensor] | None:
+    """Raster codes, orders and labels of some images' first view; None where nothing tells the codes."""
     if one.store is not None:
-        seeds = one.store.read("seeds")
-        codes: np.ndarray = one.store.read("tokens")[np.isin(seeds, sample_ids)]
-        return codes
-    assert given.tokens is not None
-    if one.table.provenance.get("tokens") != given.tokens.digest:
-        raise FingerprintMismatch(
-            f"{one.name}: these orders were extracted from other tokens than {given.tokens.folder}; "
-            "name their own with --tokens"
-        )
-    held = TokenStore.open(given.tokens.folder / "tokens.zarr").read()
-    place = np.argsort(held.sample_ids)
-    first_view: np.ndarray = held.tokens[place[np.searchsorted(held.sample_ids, sample_ids, sorter=place)], 0]
-    return first_view
+        first = _first(one.store, MOST_RECOGNISED)
+        codes, orders, labels = first["tokens"], first["orders"], first["labels"]
+    elif given.tokens is not None:
+        if one.table.provenance.get("tokens") != given.tokens.digest:
+            raise FingerprintMismatch(
+                f"{one.name}: these orders were extracted from other tokens than {given.tokens.folder}; "
+                "name their own with --tokens"
+            )
+        table = one.first_view
+        rows = _spread(len(table), MOST_RECOGNISED)
+        held = TokenStore.open(given.tokens.folder / "tokens.zarr").read()
+        place = np.argsort(held.sample_ids)
+        wanted = np.searchsorted(held.sample_ids, table.sample_id[rows], sorter=place)
+        codes, orders, labels = held.tokens[place[wanted], 0], table.order[rows], table.label[rows]
+    else:
+        return None
+    return codes.astype(np.int64), orders.astype(np.int64), torch.from_numpy(labels.astype(np.int64))
+
+
+def _first(store: SampleStore, most: int) -> dict[str, np.ndarray]:
+    """At most so many samples, the first; classes come in turn."""
+    return next(store.batches(min(most, store.count)))
 
 
 def information_facts(given: Ingredients) -> list[Facts]:
