@@ -54,6 +54,7 @@ def test_two_tables_agree_by_the_images_they_share(
     assert main(["orders", first, second]) == 0
     printed = capsys.readouterr().out
     assert "tau of seed-0/greedy and seed-1/greedy: -1.000 ± 0.000" in printed
+    assert "first places of seed-1/greedy: 0 at 2,2" in printed
     assert "1.309 (" in printed  # d, and that of random orders behind it
 
 

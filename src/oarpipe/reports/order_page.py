@@ -1,5 +1,6 @@
 """The page on orders: maps, curves along the walk, agreement and V-information, set by its template."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -40,12 +41,15 @@ def order_page(facts: Facts) -> str:
 
 def measured_rows(sets: Sequence[Facts]) -> list[tuple[str, list[tuple[float, float] | None]]]:
     """A row a measure that some set has: its words, and for each set the value and that of random orders."""
-    rows = []
-    for key, words in MEASURES.items():
-        cells = [(one[key]["value"], one[key]["random"]) if one.get(key) else None for one in sets]
-        if any(cells):
-            rows.append((words, cells))
-    return rows
+    rows = [(words, [_cell(one.get(key)) for one in sets]) for key, words in MEASURES.items()]
+    return [(words, cells) for words, cells in rows if any(cells)]
+
+
+def _cell(measure: Facts | None) -> tuple[float, float] | None:
+    """None also where there is no number, such as the agreement of two classes where there is one."""
+    if measure is None or math.isnan(measure["value"]):
+        return None
+    return measure["value"], measure["random"]
 
 
 @dataclass(frozen=True)

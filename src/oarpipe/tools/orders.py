@@ -9,6 +9,8 @@ from oarpipe.base.files import Receipt, checked, write_text
 from oarpipe.base.log import log
 from oarpipe.errors import BadInput
 
+CLASSES_TOLD = 20  # of more, the first places would fill the screen
+
 
 def orders(
     *sets: str,
@@ -103,6 +105,7 @@ def _table(facts: dict[str, Any]) -> list[str]:
     for words, cells in measured_rows(sets):
         told = [f"{cell[0]:.3f} ({cell[1]:.3f})" if cell else "" for cell in cells]
         lines.append(f"{words:<52}" + "".join(f"{text:>{width}}" for text in told))
+    lines += [_first_places(one) for one in sets if len(one["classes"]) <= CLASSES_TOLD]
     for pair in facts["pairs"]:
         lines.append(f"tau of {' and '.join(pair['sets'])}: {pair['tau']:.3f} ± {pair['error']:.3f}")
     for one in sets:
@@ -117,3 +120,14 @@ def _table(facts: dict[str, Any]) -> list[str]:
             f"({row['raster']:.2f} to {row['specialised']:.2f})"
         )
     return lines
+
+
+def _first_places(one: dict[str, Any]) -> str:
+    """Where most walks of each class begin, as row and column from 0, and how many if not all."""
+    width = int(one["grid"].partition("x")[2])
+    told = []
+    for name, shares in zip(one["classes"], one["first_places"], strict=True):
+        share = max(shares)
+        row, column = divmod(shares.index(share), width)
+        told.append(f"{name} at {row},{column}" + (f" ({share:.0%})" if share < 1 else ""))
+    return f"first places of {one['name']}: {'; '.join(told)}"
