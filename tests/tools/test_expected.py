@@ -85,7 +85,7 @@ def test_what_departs_is_told_figure_by_figure(clone: Path, capsys: pytest.Captu
     other = run(clone / "elsewhere", last_loss=2.2, distance=14.9)
     told = compared(other, capsys)
     outside = [line for line in told if line.startswith("outside")]
-    assert outside == ["outside  seed-0/models/one loss at step 79: 2.2, expected 2 ± 0.1"]
+    assert outside == ["outside  seed-0/models/one loss at step 79: 2.2, expected 2 ± 0.06"]
     assert told[-1] == "9 inside, 1 outside, 0 missing"
 
 

@@ -16,12 +16,12 @@ FOLDER = Path("config/expected")  # in a clone
 LOSSES = 5  # of a training run, evenly spread
 
 # How far two runs of one recipe may lie apart, as a share of the value: by the first word of its name.
-# Roundings alone part two runs, and distances of few images most (docs/formats.md).
+# What was measured of it: docs/orders.md, "A run beside another".
 WITHIN = {
-    "loss": 0.05,
-    "validation_nll": 0.05,
-    "nll": 0.05,
-    "psnr": 0.05,
+    "loss": 0.03,
+    "validation_nll": 0.02,
+    "nll": 0.02,
+    "psnr": 0.03,
     "usage": 0.1,
     "test_accuracy": 0.03,
     "mean_step_distance": 0.1,
@@ -113,7 +113,7 @@ def departures(results: Path) -> tuple[list[str], list[Departure]] | None:
 _HEAD = """\
 # What the book `{book}` came to where it was run. `oarpipe doctor --compare results/{book}` says where
 # another run departs; `oarpipe doctor --expect results/{book}` writes this file. `within` is by rule, see
-# docs/formats.md. A figure with a `source` is published, and was not measured here.
+# docs/orders.md. A figure with a `source` is published, and was not measured here.
 """
 
 
