@@ -21,8 +21,7 @@ def order_table(
     tokens: str = "",
 ) -> OrderTable:
     """A table of (sample id, label, order); `view` is one for all, or one a row."""
-    order = np.array([row[2] for row in rows], np.uint16)
-    provenance = {"grid": str(grid), "tokens": tokens} if grid else {}
+    order = np.array([row[2] for row in rows], np.uint16).reshape(len(rows), -1 if rows else grid.positions)
     return OrderTable(
         sample_id=np.array([row[0] for row in rows], np.int64),
         view=np.broadcast_to(np.array(view, np.uint8), len(rows)).copy(),
@@ -31,7 +30,7 @@ def order_table(
         order=order,
         score=np.zeros(order.shape, np.float32),
         mean_step_distance=mean_step_distance(torch.from_numpy(order.astype(np.int64)), grid).numpy(),
-        provenance=provenance,
+        provenance={"grid": str(grid), "tokens": tokens},
     )
 
 

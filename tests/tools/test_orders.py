@@ -97,6 +97,7 @@ def mistakes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[list[s
     root = tmp_path_factory.mktemp("mistakes")
     good = write(root / "good", order_table([(3, 0, RASTER)]))
     bare = write(root / "bare", replace(order_table([(3, 0, RASTER)]), provenance={}))
+    empty = write(root / "empty", order_table([]))
     dot = write(root / "dot", replace(order_table([(3, 0, [0])], grid=SQUARE), provenance={"grid": "1x1"}))
     tokens = str(ingredients.tokens(root / "tokens", grid=ingredients.SQUARE))
     tokenizer = str(ingredients.real_tokenizer(root / "tokenizer"))
@@ -106,6 +107,7 @@ def mistakes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[list[s
         "none": ([], "at least one order table"),
         "missing": ([str(root / "nowhere")], "nowhere: no such order table"),
         "no grid": ([bare], "its metadata name no grid"),
+        "no rows": ([empty], "holds no orders"),
         "one place": ([dot], "a grid of one place"),
         "twice": ([good, good], "named twice"),
         "page": ([good, "--out", str(root / "page")], "ends in .html"),
@@ -118,7 +120,17 @@ def mistakes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[list[s
     }
 
 
-KINDS = ["none", "missing", "no grid", "one place", "twice", "page", "another table", "other tokens"]
+KINDS = [
+    "none",
+    "missing",
+    "no grid",
+    "no rows",
+    "one place",
+    "twice",
+    "page",
+    "another table",
+    "other tokens",
+]
 
 
 @pytest.mark.parametrize("kind", [*KINDS, "not dividing"])

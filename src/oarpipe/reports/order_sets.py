@@ -45,6 +45,8 @@ def _read(path: Path, name: str) -> OrderSet:
         return OrderSet(name, store.grid, _thinned(_generated(store)), store)
     file = path / "orders.parquet" if path.is_dir() else path
     table = OrderTable.read(file)
+    if not len(table):
+        raise BadInput(f"{file}: holds no orders; name another, or extract from a split with images")
     if "grid" not in table.provenance:
         raise BadInput(f"{file}: its metadata name no grid; name a table that `oarpipe merge-orders` wrote")
     return OrderSet(name, Grid.parse(table.provenance["grid"]), _thinned(table))
@@ -76,7 +78,8 @@ def _rows(table: OrderTable, chosen: np.ndarray) -> OrderTable:
 
 def _names(paths: Sequence[Path]) -> list[str]:
     """The fewest last parts of each path that tell it from the others."""
-    folders = [path.absolute().parent if path.suffix else path.absolute() for path in paths]
+    absolute = [path.absolute() for path in paths]
+    folders = [path.parent if path.suffix in (".parquet", ".zarr") else path for path in absolute]
     files = [path.stem if path.suffix == ".parquet" and path.stem != "orders" else "" for path in paths]
     for depth in range(1, max(len(folder.parts) for folder in folders) + 1):
         names = [
