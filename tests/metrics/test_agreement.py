@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import kendalltau
 
-from oarpipe.metrics.agreement import agreement, kendall_tau
+from oarpipe.metrics.agreement import agreement, class_tau, kendall_tau, within_and_between
 
 
 def orders(rows: int, positions: int, seed: int = 0) -> np.ndarray:
@@ -80,3 +80,30 @@ def test_one_swap_of_neighbours_costs_one_pair() -> None:
 def test_one_image_has_no_standard_error() -> None:
     one, sure = orders(1, 10), scores(1, 10)
     assert np.isnan(agreement(one, one, sure, sure).facts()["tau_error"])
+
+
+def test_tau_between_classes_is_the_mean_over_all_pairs_of_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    every, groups = orders(9, 7), np.array([0, 2, 0, 2, 2, 0, 1, 2, 0])
+    pairs = [(i, j) for i in range(9) for j in range(9) if i != j]
+    taus = kendall_tau(every[[i for i, _ in pairs]], every[[j for _, j in pairs]])
+    expected = np.full((3, 3), np.nan)
+    for a in range(3):
+        for b in range(3):
+            mine = [t for (i, j), t in zip(pairs, taus, strict=True) if (groups[i], groups[j]) == (a, b)]
+            expected[a, b] = np.mean(mine) if mine else np.nan
+    found = class_tau(every, groups, 3)
+    np.testing.assert_allclose(found, expected, atol=1e-12)
+    assert np.isnan(found[1, 1])  # one image has no other of its class
+    is_same = np.array([groups[i] == groups[j] for i, j in pairs])
+    within, between = within_and_between(found, groups)
+    assert within == pytest.approx(taus[is_same].mean())
+    assert between == pytest.approx(taus[~is_same].mean())
+    monkeypatch.setattr("oarpipe.metrics.agreement._PAIRED", 2)
+    np.testing.assert_array_equal(class_tau(every, groups, 3), found)
+
+
+def test_one_class_has_no_pairs_of_two() -> None:
+    every, groups = orders(4, 5), np.zeros(4, np.int64)
+    within, between = within_and_between(class_tau(every, groups, 1), groups)
+    assert -1 <= within <= 1
+    assert np.isnan(between)

@@ -90,7 +90,10 @@ def changed(**tables: Any) -> dict[str, Any]:
     return book
 
 
-@pytest.mark.parametrize("book", sorted((ROOT / "config").rglob("*.yaml")), ids=lambda book: book.name)
+BOOKS = [book for book in sorted((ROOT / "config").rglob("*.yaml")) if book.parent.name != "expected"]
+
+
+@pytest.mark.parametrize("book", BOOKS, ids=lambda book: book.name)
 def test_every_entry_of_a_shipped_book_has_its_line_on_a_hundred_columns(
     book: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, Float64, Integer
 
 _ROWS = 16_384  # worked on at once
+_PAIRED = 512  # the same, where all pairs of places are looked at
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,47 @@ def kendall_tau(
         for part in (slice(begin, begin + _ROWS) for begin in range(0, len(orders), _ROWS))
     ]
     return np.concatenate(found)
+
+
+def class_tau(
+    orders: Integer[np.ndarray, "R N"], groups: Integer[np.ndarray, " R"], count: int
+) -> Float64[np.ndarray, "C C"]:
+    """Mean Kendall's tau over all pairs of images, by their groups 0..count-1; nan where there is no pair.
+
+    A pair of places stands one way round or the other in an order, +1 or -1, and tau is the mean product
+    of two orders' signs. So the groups' sums of signs are enough, and no pair of images is looked at.
+    """
+    first, second = np.triu_indices(orders.shape[1], 1)
+    sums = np.zeros((count, len(first)))
+    for group in range(count):
+        steps = np.argsort(orders[groups == group], axis=1)
+        for begin in range(0, len(steps), _PAIRED):
+            part = steps[begin : begin + _PAIRED]
+            sums[group] += 2.0 * (part[:, first] < part[:, second]).sum(axis=0) - len(part)
+    sizes = np.bincount(groups, minlength=count).astype(np.float64)
+    total = sums @ sums.T / len(first)
+    pairs = np.outer(sizes, sizes)
+    same = np.arange(count)
+    total[same, same] -= sizes  # an image with itself
+    pairs[same, same] -= sizes
+    return np.divide(total, pairs, out=np.full_like(total, np.nan), where=pairs > 0)
+
+
+def within_and_between(
+    tau: Float64[np.ndarray, "C C"], groups: Integer[np.ndarray, " R"]
+) -> tuple[float, float]:
+    """The means of `class_tau` over pairs of images of one class, and of two; nan without such a pair."""
+    sizes = np.bincount(groups, minlength=len(tau)).astype(np.float64)
+    pairs = np.outer(sizes, sizes)
+    is_same = np.eye(len(tau), dtype=bool)
+    pairs[is_same] -= sizes
+    found = []
+    for part in (is_same, ~is_same):
+        used = part & (pairs > 0)
+        found.append(
+            float((tau[used] * pairs[used]).sum() / pairs[used].sum()) if used.any() else float("nan")
+        )
+    return found[0], found[1]
 
 
 def _inversions(steps: np.ndarray) -> np.ndarray:

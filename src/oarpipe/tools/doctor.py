@@ -1,4 +1,4 @@
-"""Prints what this machine and this installation are, and what about them is unusual."""
+"""Prints what this machine and this installation are, and what is unusual about them, or about a run."""
 
 import importlib.util
 import os
@@ -18,8 +18,17 @@ from oarpipe import __version__
 GIB = 2**30
 
 
-def doctor() -> None:
-    """Prints what is installed and what the machine offers, and marks what is unusual."""
+def doctor(*, compare: Path | None = None, expect: Path | None = None) -> None:
+    """Prints what is installed and what the machine offers, and marks what is unusual.
+
+    oarpipe doctor --compare results/digits     where a run departs from what its book came to elsewhere
+    oarpipe doctor --expect results/digits      makes this run what others are compared with
+
+    Expected values lie in the clone, `config/expected/BOOK.yaml`; run it there.
+    """
+    if compare is not None or expect is not None:
+        _look_at_runs(compare, expect)
+        return
     found = [*_python(), *_packages(), *_torch(), *_torchvision(), *_machine(), *_programs()]
     for line, _ in found:
         print(line)
@@ -29,6 +38,27 @@ def doctor() -> None:
         print(f"unusual: {advice}")
     if not unusual:
         print("nothing unusual")
+
+
+def _look_at_runs(compare: Path | None, expect: Path | None) -> None:
+    from oarpipe.tools import expected
+
+    if expect is not None:
+        print(f"wrote {expected.expect(expect)}")
+    if compare is None:
+        return
+    found = expected.departures(compare)
+    if found is None:
+        file = expected.FOLDER / f"{compare.resolve().name}.yaml"
+        print(f"{compare}: nothing is expected of this book; there is no {file} here")
+        return
+    changed, told = found
+    for folder in changed:
+        print(f"changed  {folder}: its recipe is another than the one that was measured")
+    for one in told:
+        print(one.line())
+    verdicts = [one.verdict for one in told]
+    print(", ".join(f"{verdicts.count(word)} {word}" for word in ("inside", "outside", "missing")))
 
 
 Finding = tuple[str, str | None]
