@@ -234,7 +234,7 @@ def test_a_changed_entry_is_another_recipe_file_and_the_others_keep_theirs(raw: 
     def files(book: Book) -> dict[tuple[str, str], str]:
         return {(r.table, r.name): r.file_name() for r in book.recipes()}
 
-    before, after = files(validate(deepcopy(raw))), files(validate(put(raw, "orders.greedy_test.part", 64)))
+    before, after = files(validate(deepcopy(raw))), files(validate(put(raw, "orders.greedy_test.part", 32)))
     assert [key for key in before if before[key] != after[key]] == [("orders", "greedy_test")]
 
 
