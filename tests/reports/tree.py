@@ -83,7 +83,12 @@ def small_book(seeds: Sequence[int] = (0,), *, title: str = "A small report", **
             },
             "evaluations": {"e": {"dataset": "d", "features": "digits"}},
             "benchmarks": {"here": {}},
-            "information": {"i": {"tokens": "t", "orders": {"random": {"kind": "random"}, "raster": raster}}},
+            "information": {
+                "i": {
+                    "tokens": "t", "orders": {"random": {"kind": "random"}, "raster": raster},
+                    "holes": {"half": {"kind": "inpaint", "share": 0.5}},
+                }
+            },
             "reports": {
                 "r": {
                     "title": title,
@@ -342,7 +347,7 @@ class _Grower:
         shifts = {"random": 0.0, "raster": 0.12, "greedy": -0.03}
         models: dict[str, Any] = {}
         for i, model in enumerate(self.book.tables["models"]):
-            for order in recipe.entry.orders:
+            for order in (*recipe.entry.orders, *recipe.entry.holes):
                 own = image + shifts.get(order, 0) + 0.012 * i + np.random.default_rng(i).normal(0, 0.03, 360)
                 models.setdefault(model, {})[order] = {"nll": float(own.mean()), "per_sample": own.tolist()}
         facts = {"split": "test", "count": 360, "positions": GRID.positions, "models": models}

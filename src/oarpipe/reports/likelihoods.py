@@ -41,18 +41,19 @@ class LikelihoodRow:
 
 @dataclass(frozen=True)
 class LikelihoodTable:
-    """Models by orders."""
+    """Models by orders, and behind these by holes."""
 
     orders: Sequence[str]
     rows: Sequence[LikelihoodRow]
 
 
 def likelihood_table(results: Results, series: Mapping[tuple[str, str], Series]) -> LikelihoodTable | None:
-    """A row a model, a column an order; None without results."""
+    """A row a model, a column an order or hole; None without results."""
     if not series:
         return None
     models, sources = results.recipes("models"), results.recipes("orders")
-    orders = list(dict.fromkeys(order for _, order in series))
+    holes = {name for recipe in results.recipes("information").values() for name in recipe["holes"]}
+    orders = sorted(dict.fromkeys(order for _, order in series), key=lambda name: name in holes)
     names = dict.fromkeys([arm.model for arm in results.arms] + [model for model, _ in series])
     anchors = [anchor("information", receipt.name) for receipt in results.receipts["information"]]
     rows = []
@@ -77,7 +78,7 @@ def _likelihood_cell(own: Series, base: Series | None, href: str) -> Cell:
         return Cell(number(mean, 3), "", href)
     detail = signed(found.mean, 3)
     if found.interval is not None:
-        detail += f" ({signed(found.interval.low, 3)} to {signed(found.interval.high, 3)})"
+        detail += f" ({signed(found.interval.low, 3)}\u00a0to\u00a0{signed(found.interval.high, 3)})"
     better = found.interval is not None and found.interval.high < 0
     worse = found.interval is not None and found.interval.low > 0
     return Cell(number(mean, 3), detail, href, "lower" if better else "higher" if worse else "")
