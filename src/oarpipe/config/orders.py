@@ -78,33 +78,7 @@ class AnotherConfig(Strict):
     orders: Annotated[str, Ref("orders")] = Field(description="extraction to read")
 
 
-Plain = Annotated[
-    RuleConfig
-    | RandomConfig
-    | PermutationConfig
-    | LocalityConfig
-    | TableConfig
-    | ClassMeanConfig
-    | AnotherConfig,
-    Field(discriminator="kind"),
-]
-
-
-class ReversedConfig(Strict):
-    """Another source's orders backwards: the last place first."""
-
-    kind: Literal["reversed"]
-    of: Plain = Field(description="source to reverse")
-
-
-class MirroredConfig(Strict):
-    """Another source's orders with left and right exchanged."""
-
-    kind: Literal["mirrored"]
-    of: Plain = Field(description="source to mirror")
-
-
-FixedSource = Annotated[
+_Plain = (
     RuleConfig
     | RandomConfig
     | PermutationConfig
@@ -112,10 +86,26 @@ FixedSource = Annotated[
     | TableConfig
     | ClassMeanConfig
     | AnotherConfig
-    | ReversedConfig
-    | MirroredConfig,
-    Field(discriminator="kind"),
-]
+)
+PlainSource = Annotated[_Plain, Field(discriminator="kind")]
+
+
+class ReversedConfig(Strict):
+    """Another source's orders backwards: the last place first."""
+
+    kind: Literal["reversed"]
+    of: PlainSource = Field(description="source to reverse")
+
+
+class MirroredConfig(Strict):
+    """Another source's orders with left and right exchanged."""
+
+    kind: Literal["mirrored"]
+    of: PlainSource = Field(description="source to mirror")
+
+
+_Fixed = _Plain | ReversedConfig | MirroredConfig
+FixedSource = Annotated[_Fixed, Field(discriminator="kind")]
 
 
 class AnnealConfig(Strict):
@@ -129,19 +119,7 @@ class AnnealConfig(Strict):
     floor: float = Field(0.0, ge=0, le=1, description="share of `start` orders that always remains")
 
 
-OrderConfig = Annotated[
-    RuleConfig
-    | RandomConfig
-    | PermutationConfig
-    | LocalityConfig
-    | TableConfig
-    | ClassMeanConfig
-    | AnotherConfig
-    | ReversedConfig
-    | MirroredConfig
-    | AnnealConfig,
-    Field(discriminator="kind"),
-]
+OrderConfig = Annotated[_Fixed | AnnealConfig, Field(discriminator="kind")]
 
 
 class PerStepConfig(Strict):
