@@ -162,9 +162,14 @@ class Cluster:
         """Moves a job's time limit to now; the controller looks at limits twice a minute."""
         _order("scontrol", "update", f"jobid={job}", "endtime=now")
 
-    def set_node(self, state: str) -> None:
-        """Takes the GPU node out of service, or back."""
-        _order("scontrol", "update", "nodename=gpu01", f"state={state}", "reason=fault")
+    def take_node_down(self) -> None:
+        """Takes the GPU node out of service."""
+        _order("scontrol", "update", "nodename=gpu01", "state=down", "reason=fault")
+
+    def bring_node_back(self) -> None:
+        """Takes it into service again, if its slurmd has not registered meanwhile, which does that too."""
+        _answers("scontrol", "update", "nodename=gpu01", "state=resume")
+        wait_for(lambda: "down" not in self.nodes()["gpu01"], "the node to be back")
 
     def preempt(self) -> None:
         """Submits a job that takes the whole GPU node for a second, before all others."""

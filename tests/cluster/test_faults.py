@@ -56,7 +56,8 @@ def test_without_retries_a_cancelled_share_is_told_and_the_next_run_continues_it
     run = line.start("--retries", "0", RECEIPT)
     mark = line.suspend_a_share(ORDERS)
     told = line.status(FOLDER)
-    assert (told["state"], told["who"]) == ("running", f"{mark['host']} (job {mark['job']}) and 1 more")
+    assert told["state"] == "running"
+    assert told["who"].startswith(f"{mark['host']} (job {mark['job']})")  # the other share may run, too
     cluster.cancel(mark["job"])
     assert run.ends() == 1
     assert "SLURM status is: 'CANCELLED'" in run.said()
@@ -99,9 +100,9 @@ def test_the_jobs_of_a_node_that_is_set_down_run_again_when_it_is_back(
 ) -> None:
     run = line.start(RECEIPT)
     job = line.suspend_a_share(ORDERS)["job"]
-    cluster.set_node("down")
+    cluster.take_node_down()
     wait_for(lambda: cluster.state(job) == "PENDING", f"job {job} to be put back")
-    cluster.set_node("resume")
+    cluster.bring_node_back()
     run.ends_well()
     assert ends(cluster, line) == {"COMPLETED": 2}
     assert "DUE TO NODE FAILURE" in line.slurm_logs(job)
