@@ -106,6 +106,8 @@ class Line:
     def __exit__(self, *error: object) -> None:
         for snakemake in self.started:
             snakemake.kill()
+        # Of a job that is put back, `proctrack/linuxproc` leaves the Snakemake of its batch script behind.
+        subprocess.run(["pkill", "-KILL", "-f", f"{self.folder}/Snakefile"], check=False)
 
     def suspend_a_share(self, orders: Path) -> dict[str, Any]:
         """Suspends the first share of an extraction in mid-work; returns what the writer's mark tells.
