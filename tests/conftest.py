@@ -72,3 +72,14 @@ def tiny_model() -> Callable[..., PositionTokens]:
         return model.eval()
 
     return make
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Says aloud which tests were not run for want of something of the machine, and why."""
+    reasons = {
+        report.longrepr[2]
+        for report in terminalreporter.getreports("skipped")
+        if isinstance(report.longrepr, tuple) and "NOT RUN" in report.longrepr[2]
+    }
+    for reason in sorted(reasons):
+        terminalreporter.write_line(reason.removeprefix("Skipped: "), red=True, bold=True)

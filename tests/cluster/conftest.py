@@ -40,14 +40,3 @@ def line(tmp_path: Path) -> Iterator[Line]:
     """A clone of its own, in which nothing has run yet."""
     with Line(tmp_path / "clone") as line:
         yield line
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Says aloud that the cluster tests did not run, and why."""
-    reasons = {
-        report.longrepr[2]
-        for report in terminalreporter.getreports("skipped")
-        if isinstance(report.longrepr, tuple) and "NO CLUSTER" in report.longrepr[2]
-    }
-    for reason in sorted(reasons):
-        terminalreporter.write_line(reason.removeprefix("Skipped: "), red=True, bold=True)

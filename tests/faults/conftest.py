@@ -24,14 +24,3 @@ def disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Disk]:
 def shelf(tmp_path_factory: pytest.TempPathFactory) -> list[Work]:
     """What all stages are to do."""
     return works(tmp_path_factory.mktemp("shelf"))
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Says aloud that the faults of the disk were not tried, and why."""
-    reasons = {
-        report.longrepr[2]
-        for report in terminalreporter.getreports("skipped")
-        if isinstance(report.longrepr, tuple) and "NO FAILING DISK" in report.longrepr[2]
-    }
-    for reason in sorted(reasons):
-        terminalreporter.write_line(reason.removeprefix("Skipped: "), red=True, bold=True)

@@ -5,11 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from oarpipe.base.identity import Identity
 from oarpipe.errors import BadInput, FingerprintMismatch
 from oarpipe.metrics import adm, fidelity
 from oarpipe.metrics.conventions import Judge, Reference, Settings, reference_of
 from oarpipe.metrics.features import FeatureSet
-from oarpipe.metrics.measurements import Identity, Measurement, Network, check_comparable
+from oarpipe.metrics.measurements import Measurement, Network, check_comparable
 from oarpipe.metrics.statistics import Statistics, statistics
 from tests.metrics.conftest import gaussian
 

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from oarpipe.base.files import Receipt, write_json
+from oarpipe.base.identity import Identity
 from oarpipe.errors import FingerprintMismatch
-from oarpipe.metrics.measurements import Identity, Measurement, Network
+from oarpipe.metrics.measurements import Measurement, Network
 from oarpipe.reports.results import Results
 
 TRAIN = Identity("imagenet train", "1" * 64, 50_000)

@@ -10,11 +10,11 @@ import pytest
 from PIL import Image
 
 from oarpipe.base.files import read_receipt, sha256
+from oarpipe.base.identity import Identity
 from oarpipe.cli import main
 from oarpipe.metrics import adm, fidelity
 from oarpipe.metrics.extractors import load_extractor
 from oarpipe.metrics.features import FeatureSet, measure
-from oarpipe.metrics.measurements import Identity
 from oarpipe.metrics.statistics import statistics
 from tests.metrics.conftest import gaussian
 from tests.stages.measuring import make_dataset, make_network, make_samples

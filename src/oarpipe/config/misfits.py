@@ -3,7 +3,14 @@
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from oarpipe.config.orders import FollowConfig, PerStepConfig, PolicyConfig, PredictedConfig, RuleConfig
+from oarpipe.config.orders import (
+    FollowConfig,
+    PerStepConfig,
+    PolicyConfig,
+    PredictedConfig,
+    RuleConfig,
+    read_image_by_image,
+)
 from oarpipe.config.outputs import PublishedConfig
 
 if TYPE_CHECKING:
@@ -47,21 +54,8 @@ def _model_misfits(book: "Book") -> Iterable[str]:
                 )
             if orders.split == "test":
                 yield f"models.{name}: trains on the train split, but orders.{table} has the test split's"
-            if orders.count is not None and table in _read_image_by_image(model.order):
+            if orders.count is not None and table in read_image_by_image(model.order):
                 yield f"models.{name}: trains on all images, but orders.{table} has {orders.count} orders"
-
-
-def _read_image_by_image(order: Any) -> set[str]:
-    """The extractions of which a source gives each image its own order."""
-    match order.kind:
-        case "anneal":
-            return _read_image_by_image(order.start) | _read_image_by_image(order.to)
-        case "reversed" | "mirrored":
-            return _read_image_by_image(order.of)
-        case "table":
-            return {order.orders}
-        case _:
-            return set()
 
 
 def _raster_misfits(book: "Book") -> Iterable[str]:
@@ -163,7 +157,7 @@ def _data_misfits(book: "Book") -> Iterable[str]:
                     "held out; give them `test_every`, or ask for another split"
                 )
     for name, entries in book.tables["information"].items():
-        read = {table for order in entries.orders.values() for table in _read_image_by_image(order)}
+        read = {table for order in entries.orders.values() for table in read_image_by_image(order)}
         for table in sorted(read):
             orders: Any = book.entry("orders", table)
             if orders.split not in ("all", entries.split):

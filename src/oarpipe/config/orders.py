@@ -122,6 +122,19 @@ class AnnealConfig(Strict):
 OrderConfig = Annotated[_Fixed | AnnealConfig, Field(discriminator="kind")]
 
 
+def read_image_by_image(order: OrderConfig) -> set[str]:
+    """The extractions of which a source gives each image its own order."""
+    match order:
+        case AnnealConfig():
+            return read_image_by_image(order.start) | read_image_by_image(order.to)
+        case ReversedConfig() | MirroredConfig():
+            return read_image_by_image(order.of)
+        case TableConfig():
+            return {order.orders}
+        case _:
+            return set()
+
+
 class PerStepConfig(Strict):
     """How many places are filled a step: one, or as many as finish in `steps` on RandAR's cosine."""
 

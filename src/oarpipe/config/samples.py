@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from oarpipe.config.base import Ref, Strict
 from oarpipe.config.datasets import Split
-from oarpipe.config.orders import FixedSource, MirroredConfig, PolicyConfig, ReversedConfig, TableConfig
+from oarpipe.config.orders import PolicyConfig, read_image_by_image
 from oarpipe.config.training import Batch, Precision
 
 
@@ -50,20 +50,13 @@ class SamplesConfig(Strict):
 
     @model_validator(mode="after")
     def _has_no_table(self) -> "SamplesConfig":
-        if self.policy.select == "follow" and _reads_a_row(self.policy.order):
+        if self.policy.select == "follow" and read_image_by_image(self.policy.order):
             raise ValueError(
                 "a new sample has no row in an order table; follow a class_mean, another image's, or a rule"
             )
         if self.policy.select != "follow" and self.policy.score == "truth":
             raise ValueError("a new sample has no true token; choose max_prob, margin or entropy")
         return self
-
-
-def _reads_a_row(order: FixedSource) -> bool:
-    """Whether a source knows only the samples that an extraction has."""
-    if isinstance(order, ReversedConfig | MirroredConfig):
-        return _reads_a_row(order.of)
-    return isinstance(order, TableConfig)
 
 
 class SearchConfig(Strict):

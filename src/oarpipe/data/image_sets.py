@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Int, UInt8
 
 from oarpipe.base.files import RECEIPT, Receipt, checked, hash_of, read_receipt, sha256
+from oarpipe.base.identity import Identity
 from oarpipe.config.datasets import ArraysConfig, Split
 from oarpipe.data.images import open_images
 from oarpipe.data.parallel import in_parallel
@@ -58,13 +59,12 @@ def _of_results(receipt: Receipt, split: Split) -> ImageSet:
     if receipt.table == "datasets":
         source = open_images(whole)
         rows = source.index.rows(split)
-        which = hash_of({"digest": whole.digest, "split": split, "count": len(rows)})
+        known = Identity.of_split(whole.name, whole.digest, split, len(rows))
 
         def stream(size: int) -> Iterator[UInt8[np.ndarray, "B H W 3"]]:
             return (source.load(rows[begin : begin + size]) for begin in range(0, len(rows), size))
 
-        name = whole.name if split == "all" else f"{whole.name} {split}"
-        return ImageSet(name, which, len(rows), stream, source.index.label[rows])
+        return ImageSet(known.name, known.digest, len(rows), stream, source.index.label[rows])
     if receipt.table in ("samples", "searches"):
         store = SampleStore.open(whole.folder / "samples.zarr")
         return ImageSet(

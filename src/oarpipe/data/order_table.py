@@ -58,6 +58,12 @@ class OrderTable:
         columns, provenance = _validated(file, names, most)
         return cls(**columns, provenance=provenance)
 
+    @property
+    def keys(self) -> Int64[np.ndarray, " R"]:
+        """One number for each row's sample and view, which is a uint8."""
+        keys: np.ndarray = self.sample_id * 256 + self.view
+        return keys
+
     def problem(self) -> str | None:
         """The first row that is no permutation or out of sequence, in words; None for a valid table."""
         return _problem(self.sample_id, self.view, self.order)
@@ -95,7 +101,7 @@ def merge_parts(parts: Sequence[Path], sample_ids: Int64[np.ndarray, " n"], view
                     f"{part}: from another extraction than {parts[0]}; delete it and extract again"
                 )
             rows = np.arange(row, min(row + len(table), len(sample_ids) * views))
-            if not np.array_equal(_pairs(table), sample_ids[rows // views] * 256 + rows % views):
+            if not np.array_equal(table.keys, sample_ids[rows // views] * 256 + rows % views):
                 _name_the_wrong_row(parts, sample_ids, views)
             row += len(table)
             yield table
@@ -105,17 +111,11 @@ def merge_parts(parts: Sequence[Path], sample_ids: Int64[np.ndarray, " n"], view
     write_atomically(file, lambda partial: _write(partial, checked()))
 
 
-def _pairs(table: OrderTable) -> Int64[np.ndarray, " R"]:
-    """One number for a sample and a view, which is a uint8."""
-    pairs: np.ndarray = table.sample_id * 256 + table.view
-    return pairs
-
-
 def _name_the_wrong_row(parts: Sequence[Path], sample_ids: Int64[np.ndarray, " n"], views: int) -> NoReturn:
     """Says which (sample, view) of all parts is there twice, never, or uncalled for."""
     wanted = (sample_ids[:, None] * 256 + np.arange(views)).reshape(-1)
     found, counts = np.unique(
-        np.concatenate([_pairs(OrderTable.read(part)) for part in parts]), return_counts=True
+        np.concatenate([OrderTable.read(part).keys for part in parts]), return_counts=True
     )
     for what, pairs in (
         ("twice", found[counts > 1]),
@@ -297,8 +297,7 @@ def rows_in_common(
         raise BadInput(
             f"orders of {sizes[0]} and of {sizes[1]} positions do not compare; name two of one grid"
         )
-    keys, others_keys = (table.sample_id * 256 + table.view for table in (first, second))  # a view is a uint8
-    _, rows, others = np.intersect1d(keys, others_keys, assume_unique=True, return_indices=True)
+    _, rows, others = np.intersect1d(first.keys, second.keys, assume_unique=True, return_indices=True)
     if not len(rows):
         raise BadInput("the two extractions have no image in common; name two of one split")
     return rows, others

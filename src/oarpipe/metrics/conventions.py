@@ -8,12 +8,13 @@ precision and recall from float16 distances. The two call different numbers by t
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from oarpipe.base.identity import Identity
 from oarpipe.config.outputs import Convention
 from oarpipe.errors import BadInput
 from oarpipe.metrics import adm, fidelity
 from oarpipe.metrics.extractors import Short, metric_name
 from oarpipe.metrics.features import FeatureSet
-from oarpipe.metrics.measurements import Identity, Measurement, Network
+from oarpipe.metrics.measurements import Measurement, Network
 from oarpipe.metrics.statistics import Statistics, statistics
 
 Measurements = dict[Convention, dict[str, Measurement]]

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from oarpipe.base.files import hash_of
+from oarpipe.base.identity import Identity
 from oarpipe.config.outputs import Convention
 from oarpipe.errors import FingerprintMismatch
 
@@ -21,25 +21,6 @@ class Network:
     def read(cls, facts: Mapping[str, Any]) -> "Network":
         """From the facts of an evaluation's `network.json`, which tell more."""
         return cls(facts["name"], facts["kind"], facts["sha256"])
-
-
-@dataclass(frozen=True)
-class Identity:
-    """A reference: how it is called, a hash of its content, and its images, if their number is known."""
-
-    name: str
-    digest: str
-    count: int | None = None
-
-    @classmethod
-    def of_split(cls, dataset: str, digest: str, split: str, count: int) -> "Identity":
-        """So many images of a split of a dataset with this digest."""
-        name = dataset if split == "all" else f"{dataset} {split}"
-        return cls(name, hash_of({"digest": digest, "split": split, "count": count}), count)
-
-    def part(self, count: int) -> "Identity":
-        """So many of its images, evenly spread."""
-        return Identity(self.name, hash_of({"of": self.digest, "evenly": count}), count)
 
 
 @dataclass(frozen=True)

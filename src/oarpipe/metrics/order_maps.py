@@ -24,18 +24,17 @@ def visits(orders: Orders) -> Float64[np.ndarray, "T N"]:
 def step_entropies(orders: Orders) -> Float64[np.ndarray, " N"]:
     """How much images differ in which place they fill at each step: Shannon's entropy over ln N.
 
-    0: all fill the same place; 1: every place as often as any other. N must be at least 2.
+    0: all fill the same place; 1: every place as often as any other. N must be at least 2. Of the inverse
+    orders it is how much images differ in when they fill each position.
     """
-    return _entropies(visits(orders))
-
-
-def place_entropies(orders: Orders) -> Float64[np.ndarray, " N"]:
-    """How much images differ in when they fill each raster position, on the same scale."""
-    return _entropies(visits(orders).T)
+    shares = visits(orders)
+    logs = np.log(shares, where=shares > 0, out=np.zeros_like(shares))
+    share_of_most: np.ndarray = np.abs((shares * logs).sum(axis=1)) / np.log(shares.shape[1])
+    return share_of_most
 
 
 def random_entropy(images: int, positions: int) -> float:
-    """What either entropy comes to, on average, for as many uniformly random orders: less than 1.
+    """What the entropy comes to, on average, for as many uniformly random orders: less than 1.
 
     A count of a place is binomial, so the expectation of -p ln p is a sum over the counts.
     """
@@ -43,9 +42,3 @@ def random_entropy(images: int, positions: int) -> float:
     share = counts / images
     chance = binom.pmf(counts, images, 1 / positions)
     return float(-positions * (chance * share * np.log(share)).sum() / np.log(positions))
-
-
-def _entropies(shares: Float64[np.ndarray, "N N"]) -> Float64[np.ndarray, " N"]:
-    logs = np.log(shares, where=shares > 0, out=np.zeros_like(shares))
-    share_of_most: np.ndarray = np.abs((shares * logs).sum(axis=1)) / np.log(shares.shape[1])
-    return share_of_most

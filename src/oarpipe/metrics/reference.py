@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Int64, UInt8
 
 from oarpipe.base.files import sha256, write_atomically
+from oarpipe.base.identity import Identity
 from oarpipe.errors import BadInput, FingerprintMismatch, IncompleteData
 from oarpipe.metrics.conventions import Reference, reference_of
 from oarpipe.metrics.extractors import Extractor
@@ -24,7 +25,7 @@ from oarpipe.metrics.features import (
     evenly_spread,
     extract,
 )
-from oarpipe.metrics.measurements import Identity, Network
+from oarpipe.metrics.measurements import Network
 from oarpipe.metrics.statistics import Moments, read_spatial_statistics, read_statistics
 
 

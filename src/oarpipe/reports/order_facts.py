@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from oarpipe.data.order_table import OrderTable, rows_in_common
+from oarpipe.data.order_table import rows_in_common
 from oarpipe.errors import BadInput
 from oarpipe.metrics.agreement import class_tau, kendall_tau, within_and_between
 from oarpipe.metrics.neighbours import (
@@ -127,11 +127,7 @@ def pair_facts(sets: Sequence[OrderSet]) -> list[Facts]:
 
 def _may_compare(one: OrderSet, other: OrderSet) -> bool:
     is_like = one.grid == other.grid and (one.store is None) == (other.store is None)
-    return is_like and bool(_keys(one.table) & _keys(other.table))
-
-
-def _keys(table: OrderTable) -> set[int]:
-    return set((table.sample_id * 256 + table.view).tolist())  # a view is a uint8
+    return is_like and bool(np.isin(one.table.keys, other.table.keys).any())
 
 
 MEASURES: Mapping[str, str] = {

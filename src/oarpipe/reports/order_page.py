@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from oarpipe.base.grid import Grid
@@ -13,6 +12,7 @@ from oarpipe.reports.arms import OTHER_COLOURS
 from oarpipe.reports.figures import Line, curves
 from oarpipe.reports.gallery import Sheet, shade, sheet, step_colours
 from oarpipe.reports.order_facts import MEASURES, Facts
+from oarpipe.reports.templating import templates
 
 CLASSES_SHOWN = 20
 _SIDE = 48
@@ -22,20 +22,17 @@ _RANDOM = "#8a8f99"
 
 def order_page(facts: Facts) -> str:
     """The page as HTML that asks nothing of the network; `facts` are what `oarpipe orders --json` tells."""
-    environment = Environment(
-        loader=PackageLoader("oarpipe.reports"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     sets = facts["sets"]
-    return environment.get_template("orders.html.j2").render(
-        facts=facts,
-        sets=sets,
-        rows=measured_rows(sets),
-        maps=[set_maps(one) for one in sets],
-        charts=charts(sets),
+    return (
+        templates()
+        .get_template("orders.html.j2")
+        .render(
+            facts=facts,
+            sets=sets,
+            rows=measured_rows(sets),
+            maps=[set_maps(one) for one in sets],
+            charts=charts(sets),
+        )
     )
 
 

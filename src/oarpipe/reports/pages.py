@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from oarpipe.base.files import Receipt
@@ -24,6 +23,7 @@ from oarpipe.reports.published import reached
 from oarpipe.reports.results import Results
 from oarpipe.reports.summary import summary
 from oarpipe.reports.tables import main_table, search_tables
+from oarpipe.reports.templating import templates
 from oarpipe.reports.tradeoffs import tradeoffs
 
 
@@ -35,13 +35,7 @@ def render(config: ReportConfig, receipts: Mapping[str, Sequence[Receipt]]) -> s
     by_random = {model: series for (model, order), series in likelihoods.items() if order == random_order}
     claims = claims_by_base(results, by_random)
     made = everything_made(results)
-    environment = Environment(
-        loader=PackageLoader("oarpipe.reports"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = templates()
     environment.filters.update(signed=signed, number=number, duration=duration, capital=capital)
     environment.globals.update(anchor=anchor)
     arm_colours = colours(results.arms)

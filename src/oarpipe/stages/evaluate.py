@@ -75,9 +75,9 @@ def _evaluate(stage: Stage, folder: Path) -> dict[str, Any]:
 
 def _reference(folder: Path, entry: EvaluationConfig) -> "Reference":
     """The images that were measured, and their moments, or those of the file that the recipe names."""
+    from oarpipe.base.identity import Identity
     from oarpipe.metrics.conventions import reference_of
     from oarpipe.metrics.features import FeatureSet
-    from oarpipe.metrics.measurements import Identity
     from oarpipe.metrics.reference import read_reference
 
     facts = read_json(folder / "reference.json")["facts"]

@@ -91,9 +91,10 @@ def _measure_grid(
     """What was measured, and every cell with its value and intervals; those of before a kill are kept."""
     from dataclasses import asdict
 
+    from oarpipe.base.identity import Identity
     from oarpipe.data.images import open_images
     from oarpipe.metrics.extractors import load_extractor
-    from oarpipe.metrics.measurements import Identity, Network
+    from oarpipe.metrics.measurements import Network
 
     entry: SearchConfig = stage.recipe.entry
     extractor = load_extractor(receipts["features"])

@@ -14,10 +14,11 @@ from oarpipe.errors import BadInput
 if TYPE_CHECKING:
     import numpy as np
 
+    from oarpipe.base.identity import Identity
     from oarpipe.metrics.conventions import Reference
     from oarpipe.metrics.extractors import Extractor
     from oarpipe.metrics.features import FeatureSet
-    from oarpipe.metrics.measurements import Identity, Measurement
+    from oarpipe.metrics.measurements import Measurement
     from oarpipe.metrics.statistics import Statistics
 
 BATCH = 64  # images measured at once; no result depends on it
@@ -116,9 +117,9 @@ class _Measuring:
 
     def _measured(self, path: Path) -> "tuple[FeatureSet | None, Identity]":
         """What the network says of the images at a path; nothing of a file of moments alone."""
+        from oarpipe.base.identity import Identity
         from oarpipe.data.image_sets import open_image_set
         from oarpipe.metrics.features import measure
-        from oarpipe.metrics.measurements import Identity
         from oarpipe.metrics.reference import arrays_in, cached_features
 
         if path.suffix.lower() == ".npz":
@@ -142,8 +143,8 @@ def _needed(path: Path | None, what: str) -> Path:
 
 
 def _given_reference(file: Path, spatial: Path | None) -> "Reference":
+    from oarpipe.base.identity import Identity
     from oarpipe.metrics.conventions import reference_of
-    from oarpipe.metrics.measurements import Identity
 
     images = _activations(file, spatial)
     found = reference_of(images, Identity(file.name, sha256(file), len(images)))
