@@ -16,7 +16,7 @@ def every() -> list[str]:
     return [
         curves(lines, x="step", y="loss", alt='"><script>'),
         dots(
-            ["one", "two & <b>"],
+            {"a": "one", "b": "two & <b>"},
             [Dot(0, 1.0, 0.9, 1.1, "#9c5fd1"), Dot(1, 2.0, 2.0, 2.0, "#2b83c6", True)],
             x="x",
             alt="a",

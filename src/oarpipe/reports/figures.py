@@ -56,7 +56,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Dot:
-    """One row of a dot chart: an estimate, its interval, and whether the dot is hollow."""
+    """One row of a dot chart: an estimate, its interval, whether the dot is hollow, words to hover over."""
 
     row: int
     value: float
@@ -64,6 +64,7 @@ class Dot:
     high: float
     colour: str
     hollow: bool = False
+    hint: str = ""
 
 
 @dataclass(frozen=True)
@@ -81,40 +82,53 @@ class Point:
 def curves(
     lines: Sequence[Line], *, x: str, y: str, alt: str, size: tuple[float, float] = (6.4, 3.4)
 ) -> Markup:
-    """Curves with a legend below."""
+    """Curves with a legend below; each tells its name to who points at it."""
+    hints = {f"line-{i}": _hint(line.label) for i, line in enumerate(lines)}
     with matplotlib.rc_context(_STYLE):
         figure, axes = _figure(size)
-        for line in lines:
-            drawn = axes.plot(line.x, line.y, line.dash, color=line.colour, label=line.label, linewidth=1.6)
+        for gid, line in zip(hints, lines, strict=True):
+            drawn = axes.plot(
+                line.x, line.y, line.dash, color=line.colour, label=line.label, linewidth=1.6, gid=gid
+            )
             drawn[0].set_marker(line.marker or "None")
             drawn[0].set_markersize(3.5)
         axes.set_xlabel(x)
         axes.set_ylabel(y)
         if len(lines) > 1:
             axes.legend(loc="upper left", bbox_to_anchor=(0, -0.2), ncols=2, fontsize=9, borderaxespad=0)
-        return _svg(figure, alt)
+        return _svg(figure, alt, hints)
 
 
 def dots(
-    names: Sequence[str], rows: Sequence[Dot], *, x: str, alt: str, floor: float | None = None
+    names: Mapping[str, str], rows: Sequence[Dot], *, x: str, alt: str, floor: float | None = None
 ) -> Markup:
-    """A dot and its interval on each named row, top to bottom; `floor` is a line across all rows."""
+    """A dot and its interval on each row, top to bottom; `names` are the rows' by the arm that each is of.
+
+    `floor` is a line across all rows.
+    """
+    arms = list(names)
+    marks = {}
     with matplotlib.rc_context(_STYLE):
         figure, axes = _figure((8.6, 0.34 * len(names) + 0.9))
-        for dot in rows:
-            axes.plot([dot.low, dot.high], [dot.row, dot.row], color=dot.colour, linewidth=2, alpha=0.55)
+        for i, dot in enumerate(rows):
             face = "white" if dot.hollow else dot.colour
-            axes.plot(dot.value, dot.row, "o", color=dot.colour, markerfacecolor=face, markersize=6.5)
+            style: dict[str, Any] = {"color": dot.colour, "gid": f"dot-{i}"}
+            axes.plot([dot.low, dot.high], [dot.row, dot.row], linewidth=2, alpha=0.55, **style)
+            axes.plot(dot.value, dot.row, "o", markerfacecolor=face, markersize=6.5, **style)
+            marks[f"dot-{i}"] = _hint(dot.hint, arms[dot.row])
         if floor is not None:
             axes.axvline(floor, color=_TEXT, linewidth=1, linestyle=(0, (4, 3)))
-        axes.set_yticks(range(len(names)), names)
+        axes.set_yticks(range(len(names)), list(names.values()))
+        for arm, label in zip(arms, axes.get_yticklabels(), strict=True):
+            label.set_gid(f"name-{arm}")
+            marks[f"name-{arm}"] = _hint("", arm)
         axes.set_ylim(len(names) - 0.4, -0.6)
         axes.set_xlim(left=0)
         axes.tick_params(axis="y", length=0)
         axes.grid(axis="y", visible=False)
         axes.spines["left"].set_visible(False)
         axes.set_xlabel(x)
-        return _svg(figure, alt)
+        return _svg(figure, alt, marks)
 
 
 def scatter(points: Sequence[Point], *, x: str, y: str, alt: str) -> Markup:
@@ -189,15 +203,24 @@ def _figure(size: tuple[float, float]) -> tuple[Figure, Axes]:
     return figure, figure.add_subplot()
 
 
-def _svg(figure: Figure, alt: str) -> Markup:
-    """The drawing as an element of the page; what only a file of its own needs is left out."""
+def _hint(words: str, arm: str = "") -> str:
+    """How a group of the drawing opens: the arm that it is of, and words to hover over."""
+    opening = f'<g data-arm="{escape(arm)}">' if arm else "<g>"
+    return opening + (f"<title>{escape(words)}</title>" if words else "")
+
+
+def _svg(figure: Figure, alt: str, groups: Mapping[str, str] | None = None) -> Markup:
+    """The drawing as an element of the page; what only a file of its own needs is left out.
+
+    `groups` says how a group opens, by the id that its artist was given.
+    """
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", bbox_inches="tight", metadata={"Date": None, "Creator": None})
     text = buffer.getvalue()
     text = text[text.index("<svg") :]
     text = re.sub(r"<(metadata|style)[ >].*?</\1>", "", text, flags=re.DOTALL)
     text = re.sub(r' xmlns(:\w+)?="[^"]*"', "", text)
-    text = re.sub(r'<g id="[^"]*">', "<g>", text)
+    text = re.sub(r'<g id="([^"]*)">', lambda found: (groups or {}).get(found[1], "<g>"), text)
     text = re.sub(r"font-family: [^;\"]*; ?", "", text)
     text = re.sub(r"\s+", " ", text)
     text = text.replace(_TEXT, "currentColor").replace(_RULE, "var(--rule)")

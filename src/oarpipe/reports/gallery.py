@@ -21,12 +21,18 @@ _EFFORT = 60
 
 @dataclass(frozen=True)
 class Sheet:
-    """A picture with its size in pixels and the words for those who do not see it."""
+    """A picture with its size in pixels and the words for those who do not see it.
+
+    Of tiles it knows how many stand in a row, and their side in pixels; any other picture has none.
+    """
 
     data: str
     width: int
     height: int
     alt: str
+    columns: int = 0
+    side: int = 0
+    tiles: int = 0
 
 
 @dataclass(frozen=True)
@@ -79,7 +85,8 @@ def sheet(tiles: UInt8[np.ndarray, "n h w 3"], columns: int, side: int, alt: str
         top, left = (i // columns) * step, (i % columns) * step
         canvas[top : top + side, left : left + side, :3] = resize(tile, side)
         canvas[top : top + side, left : left + side, 3] = 255
-    return Sheet(_encode(canvas, exact=side <= EXACT_SIDE), canvas.shape[1], canvas.shape[0], alt)
+    data = _encode(canvas, exact=side <= EXACT_SIDE)
+    return Sheet(data, canvas.shape[1], canvas.shape[0], alt, columns, side, len(tiles))
 
 
 def resize(tile: UInt8[np.ndarray, "h w 3"], side: int) -> UInt8[np.ndarray, "s s 3"]:

@@ -21,6 +21,7 @@ from oarpipe.reports.pictures import pictures
 from oarpipe.reports.provenance import anchor, duration, everything_made, machines
 from oarpipe.reports.published import reached
 from oarpipe.reports.results import Results
+from oarpipe.reports.side_by_side import side_by_side
 from oarpipe.reports.summary import summary
 from oarpipe.reports.tables import main_table, search_tables
 from oarpipe.reports.templating import templates
@@ -35,6 +36,8 @@ def render(config: ReportConfig, receipts: Mapping[str, Sequence[Receipt]]) -> s
     by_random = {model: series for (model, order), series in likelihoods.items() if order == random_order}
     claims = claims_by_base(results, by_random)
     made = everything_made(results)
+    table = main_table(results)
+    shown = pictures(results, config)
     environment = templates()
     environment.filters.update(signed=signed, number=number, duration=duration, capital=capital)
     environment.globals.update(anchor=anchor)
@@ -46,7 +49,7 @@ def render(config: ReportConfig, receipts: Mapping[str, Sequence[Receipt]]) -> s
         results=results,
         facts=results.evaluations[results.seed],
         colours=arm_colours,
-        table=main_table(results),
+        table=table,
         headline_numbers={arm.name: headline_number(results, arm.name) for arm in results.arms},
         chart=distance_chart(results, arm_colours),
         claims=claims,
@@ -57,7 +60,8 @@ def render(config: ReportConfig, receipts: Mapping[str, Sequence[Receipt]]) -> s
         enough_seeds=len(results.seeds) >= SEEDS_NEEDED,
         likelihoods=likelihood_table(results, likelihoods),
         searches=search_tables(results),
-        pictures=pictures(results, config),
+        pictures=shown,
+        side_by_side=side_by_side(results, shown, table.columns),
         orders=order_figures(extractions(results)),
         cheaper=cheaper_extractions(results),
         curves=training_curves(results, arm_colours),
@@ -119,11 +123,13 @@ def distance_chart(results: Results, arm_colours: Mapping[str, str]) -> Markup:
                 mean, deviation, interval = spread(series)
                 shown = Interval(mean - deviation, mean + deviation) if deviation is not None else interval
                 low, high = (shown.low, shown.high) if shown else (mean, mean)
-                rows.append(Dot(i, mean, low, high, arm_colours[arm.tuning.on], hollow=setting != PLAIN))
+                hint = f"{arm.short}: {number(mean, 2)} ({number(low, 2)} – {number(high, 2)})"
+                colour = arm_colours[arm.tuning.on]
+                rows.append(Dot(i, mean, low, high, colour, hollow=setting != PLAIN, hint=hint))
     floors = [e["floor"].get(results.distance) for e in results.evaluations.values()]
     known = [floor for floor in floors if floor is not None]
     return dots(
-        [arm.short for arm in results.arms],
+        {arm.name: arm.short for arm in results.arms},
         rows,
         x=f"{results.distance}, lower is better",
         floor=sum(known) / len(known) if known else None,

@@ -25,12 +25,17 @@ _BATCH = 256
 
 @dataclass(frozen=True)
 class Pair:
-    """Images and the orders they were filled in (or would be), tile by tile."""
+    """Images and the orders they were filled in (or would be), tile by tile.
+
+    `words` are the setting's; `rows` says which row of its set each tile is.
+    """
 
     title: str
-    setting: str
+    words: str
     images: Sheet
     orders: Sheet | None
+    rows: Sequence[int]
+    setting: str = PLAIN
 
 
 @dataclass(frozen=True)
@@ -105,7 +110,7 @@ def _pair(results: Results, arm: Arm, setting: str, store: SampleStore, count: i
     rows = _rows(store, chosen.rows)
     what = f"{len(chosen.rows)} samples: {arm.phrase}"
     return Pair(
-        "plain setting" if setting == PLAIN else f"best of the search “{setting}”",
+        setting_title(setting),
         setting_words(results, arm.name, setting),
         sheet(rows["images"], chosen.columns, side, f"{what}. One class a column."),
         sheet(
@@ -114,7 +119,14 @@ def _pair(results: Results, arm: Arm, setting: str, store: SampleStore, count: i
             side,
             f"The orders of these samples as maps, yellow first, violet last: {arm.phrase}.",
         ),
+        chosen.rows.tolist(),
+        setting,
     )
+
+
+def setting_title(setting: str) -> str:
+    """A setting's name, as headings call it."""
+    return "plain setting" if setting == PLAIN else f"best of the search “{setting}”"
 
 
 def _playback(store: SampleStore, count: int) -> Playback | None:
@@ -163,8 +175,8 @@ def _real(
         words = f"The orders of these images by {extraction.name} as maps, yellow first, violet last."
         if maps is not None:
             drawn = sheet(maps, len(labels), side, words)
-            pairs.append(Pair(f"orders.{extraction.name}", "", images, drawn))
-    return pairs or [Pair("training images", "", images, None)]
+            pairs.append(Pair(f"orders.{extraction.name}", "", images, drawn, ids.tolist()))
+    return pairs or [Pair("training images", "", images, None, ids.tolist())]
 
 
 def _extracted(extraction: Extraction, ids: Int[np.ndarray, " n"]) -> UInt8[np.ndarray, "n h w 3"] | None:

@@ -31,12 +31,16 @@ METRICS = {
 
 @dataclass(frozen=True)
 class Cell:
-    """A number, what stands small below it, where it comes from, and whether it is `best` or `tied`."""
+    """A number, what stands small below it, where it comes from, and whether it is `best` or `tied`.
+
+    `value` is the number unrounded, for those who take the table along.
+    """
 
     text: str = "–"
     detail: str = ""
     href: str = ""
     mark: str = ""
+    value: float | None = None
 
 
 @dataclass(frozen=True)
@@ -133,7 +137,7 @@ def _column_cells(results: Results, setting: str, column: Column) -> dict[str, C
         elif interval is not None:
             detail = f"{number(interval.low, column.decimals)} – {number(interval.high, column.decimals)}"
         mark = "best" if name == best else "tied" if best and _is_tied(measured[name], measured[best]) else ""
-        cells[name] = Cell(number(mean, column.decimals), detail, _href(name, setting), mark)
+        cells[name] = Cell(number(mean, column.decimals), detail, _href(name, setting), mark, mean)
     return cells
 
 

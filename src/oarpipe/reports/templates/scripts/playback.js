@@ -1,16 +1,5 @@
-"use strict";
-(() => {
-  // A link to an entry of the provenance opens it.
-  const open = () => {
-    const target = location.hash.length > 1 && document.getElementById(decodeURIComponent(location.hash.slice(1)));
-    if (target && target.tagName === "DETAILS") {
-      target.open = true;
-      target.scrollIntoView();
-    }
-  };
-  addEventListener("hashchange", open);
-  open();
-
+{
+  // Generations fill in, all arms at the same step.
   const slider = document.getElementById("step");
   const button = document.getElementById("play");
   const shown = document.getElementById("shown");
@@ -98,4 +87,4 @@
     play(false);
     show(Number(slider.value));
   });
-})();
+}
