@@ -26,7 +26,7 @@ FORMATS = {
     "order_heads": 1,
     "samples": 1,
     "searches": 1,
-    "evaluations": 2,
+    "evaluations": 3,
     "information": 1,
     "benchmarks": 1,
     "reports": 1,

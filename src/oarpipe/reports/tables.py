@@ -33,7 +33,7 @@ METRICS = {
 class Cell:
     """A number, what stands small below it, where it comes from, and whether it is `best` or `tied`.
 
-    `value` is the number unrounded, for those who take the table along.
+    `hint` is shown to who points at it; `value` is the number unrounded, for those who take the table along.
     """
 
     text: str = "–"
@@ -41,6 +41,7 @@ class Cell:
     href: str = ""
     mark: str = ""
     value: float | None = None
+    hint: str = ""
 
 
 @dataclass(frozen=True)
@@ -131,13 +132,14 @@ def _column_cells(results: Results, setting: str, column: Column) -> dict[str, C
             cells[name] = Cell()
             continue
         mean, deviation, interval = spread(measured[name])
-        detail = ""
+        detail, hint = "", ""
         if deviation is not None:
             detail = f"± {number(deviation, column.decimals)}"
         elif interval is not None:
-            detail = f"{number(interval.low, column.decimals)} – {number(interval.high, column.decimals)}"
+            hint = f"{number(interval.low, column.decimals)} – {number(interval.high, column.decimals)}"
+            detail = hint if column.metric == results.distance else ""
         mark = "best" if name == best else "tied" if best and _is_tied(measured[name], measured[best]) else ""
-        cells[name] = Cell(number(mean, column.decimals), detail, _href(name, setting), mark, mean)
+        cells[name] = Cell(number(mean, column.decimals), detail, _href(name, setting), mark, mean, hint)
     return cells
 
 

@@ -1,7 +1,7 @@
 """Turns measured features into the numbers of the table: distances, scores, and their resamplings."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from oarpipe.base.files import Stage, checked, read_json, read_sealed, sha256, write_json, write_sealed
 from oarpipe.base.log import progress
@@ -35,8 +35,10 @@ def evaluate(recipe: Recipe[EvaluationConfig], *, measured: Path, out: Path) -> 
 def _evaluate(stage: Stage, folder: Path) -> dict[str, Any]:
     from oarpipe.metrics.bootstrap import FrechetBootstrap
     from oarpipe.metrics.conventions import Judge, Settings
+    from oarpipe.metrics.extractors import Short
     from oarpipe.metrics.features import FeatureSet
     from oarpipe.metrics.measurements import Network
+    from oarpipe.metrics.score_bootstrap import SCORES, ScoreBootstrap
 
     entry: EvaluationConfig = stage.recipe.entry
     network = Network.read(read_json(folder / "network.json"))
@@ -46,15 +48,21 @@ def _evaluate(stage: Stage, folder: Path) -> dict[str, Any]:
     reference = _reference(folder, entry)
     settings = Settings(entry.kernel_subsets, entry.kernel_subset_size, entry.neighbourhood)
     judge = Judge(reference, network, settings)
-    bootstrap = FrechetBootstrap(reference.pool, replicates=entry.bootstrap, seed=stage.recipe.seed)
+    resampling: dict[str, Any] = {"replicates": entry.bootstrap, "seed": stage.recipe.seed}
+    frechet = FrechetBootstrap(reference.pool, **resampling)
+    scores = ScoreBootstrap(reference.images, neighbourhood=entry.neighbourhood, **resampling)
+    names: dict[str, str] = {short: judge.name(short) for short in get_args(Short)}
     sets = {}
     for file, facts in until_stopped(progress(described, "evaluate", unit="set")):
         name = set_name(facts)
         done = stage.state / "sets" / f"{name}.json"
         if not done.is_file():
             one = FeatureSet.read(file.with_suffix(".npz"))
-            values = _metrics_of(judge, one, entry)
-            write_sealed(done, {**values, "replicates": {judge.name("fd"): bootstrap(one.features, name)}})
+            found = _metrics_of(judge, one, entry)
+            wanted = [short for short in SCORES if names.get(short, short) in found["metrics"]]
+            again = {"fd": frechet(one.features, name), **scores(one, wanted)}
+            replicates = {names.get(short, short): drawn for short, drawn in again.items()}
+            write_sealed(done, {**found, "replicates": replicates})
         found = read_sealed(done)
         found["metrics"]["mean_step_distance"] = facts.pop("mean_step_distance")
         sets[name] = {**facts, **found}

@@ -12,7 +12,7 @@
     const isNumber = /^[-+]?\d+(\.\d+)?$/.test(plain);
     return {
       text,
-      detail: small.map((one) => tidy(one.textContent)).filter(Boolean).join("; "),
+      detail: cell.title || small.map((one) => tidy(one.textContent)).filter(Boolean).join("; "),
       value: cell.dataset.value ?? (isNumber ? String(Number(plain)) : text),
       isNumber: cell.dataset.value !== undefined || isNumber,
     };
