@@ -103,7 +103,8 @@ def test_a_training_killed_at_random_moments_ends_as_if_nothing_had_been(
         if runs_for(process, moments.uniform(0, seconds) if done < kills else float("inf"), out):
             kill(process)
             done += 1
-            assert last_checkpoint(out) >= before
+            # Checkpoints go when the training is through, of which it may be killed a moment later.
+            assert last_checkpoint(out) >= before or (out / "receipt.json").exists()
             continue
         trainings += 1
         assert process.ended() == 0

@@ -301,9 +301,11 @@ class Stage:
             self._settled.mkdir(parents=True, exist_ok=True)
             partial = file.with_name(f"{platform.node()}.{os.getpid()}.partial")
             write_json(partial, content)
-            with contextlib.suppress(FileExistsError):  # another was first
-                os.link(partial, file)
-            remove(partial)
+            try:
+                with contextlib.suppress(FileExistsError):  # another was first
+                    os.link(partial, file)
+            finally:
+                remove(partial)
         return read_json(file)
 
     @property
