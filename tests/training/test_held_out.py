@@ -1,4 +1,4 @@
-"""What a model makes of held-out images, against walks made token by token, and models whose answers are known."""
+"""What a model makes of held-out images, against walks token by token and models with known answers."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Measures what models make of held-out images: likelihoods in given orders (paper Eqs. 3-5) and of holes, classes."""
+"""Measures what models make of held-out images: likelihoods (paper Eqs. 3-5), filled holes, classes."""
 
 from pathlib import Path
 

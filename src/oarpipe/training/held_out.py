@@ -1,5 +1,6 @@
-"""What a model makes of held-out images: what they cost it in given orders and holes, and which class it reads in
-them (paper Eqs. 3-5; the skills of an any-order model, before and after every tuning).
+"""What a model makes of held-out images: what they cost it in orders and holes, which class it finds.
+
+These are the skills of an any-order model, before and after every tuning (paper Eqs. 3-5).
 """
 
 from collections.abc import Mapping
