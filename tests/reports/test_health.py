@@ -106,7 +106,7 @@ def test_images_drawn_by_other_settings_are_not_compared(tmp_path: Path) -> None
 def test_an_untuned_model_has_its_plain_values(one_seed: Results) -> None:
     base = of(one_seed, "any")
     assert (base.base, base.chips) == (None, [])
-    assert base.sentence == "Not tuned: what the others are compared with."
+    assert base.sentence == "Not tuned, so there is nothing before it."
     assert all(each.after != Cell() and each.found is None for each in base.rows)
 
 
@@ -122,6 +122,9 @@ def test_rows_stand_in_groups_and_tell_which_orders_a_model_was_tuned_on(one_see
     assert row(raster, "raster").note == "tuned on these"
     assert row(of(one_seed, "greedy_annealed"), "raster").note == ""
     assert row(raster, "random").skill.note == "2 an image, which no training saw"
+    assert row(raster, "class over one random order").skill.note == "40 images"
+    many = row(raster, "class over 20 random orders")
+    assert many.skill.note == "40 images; after the first order, its 3 likeliest classes"
 
 
 def test_the_spread_between_orders_stands_below_the_random_orders_likelihood(one_seed: Results) -> None:

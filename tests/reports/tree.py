@@ -87,7 +87,7 @@ def small_book(seeds: Sequence[int] = (0,), *, title: str = "A small report", **
                 "i": {
                     "tokens": "t", "orders": {"random": {"kind": "random"}, "raster": raster},
                     "holes": {"half": {"kind": "inpaint", "share": 0.5}},
-                    "draws": 2, "classification": {"count": 40},
+                    "draws": 2, "classification": {"count": 40, "shortlist": 3},
                 }
             },
             "reports": {

@@ -63,8 +63,20 @@ def _skills(results: Results, likelihoods: Measured, accuracies: Measured) -> li
         skills.append(Skill(DRAWN, RANDOM, f"{results.distance} in random order", unit=results.distance))
     for count in sorted({count for _, count in accuracies}, key=int):
         over = "one random order" if count == "1" else f"{count} random orders"
-        skills.append(Skill(CLASSES, count, f"class over {over}", unit="points"))
+        name, note = f"class over {over}", _asked(results, count)
+        skills.append(Skill(CLASSES, count, name, unit="points", note=note))
     return skills
+
+
+def _asked(results: Results, count: str) -> str:
+    """How many images were classified, and of how many classes, if not of all."""
+    classified = next(
+        one["classification"] for one in results.information.values() if "classification" in one
+    )
+    images = len(next(iter(classified.values()))[count]["per_sample"])
+    config = next(iter(results.recipes("information").values()))["classification"]
+    kept = config["shortlist"] if int(count) > 1 else None
+    return f"{images:,} images" + (f"; after the first order, its {kept} likeliest classes" if kept else "")
 
 
 def _source(results: Results, name: str) -> Mapping[str, Any] | None:

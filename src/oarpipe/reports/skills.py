@@ -126,7 +126,7 @@ class ModelHealth:
     def sentence(self) -> str:
         """What got worse and by how much, what was kept, what got better, and of what nothing is known."""
         if self.base is None:
-            return "Not tuned: what the others are compared with."
+            return "Not tuned, so there is nothing before it."
         if not self.of(Verdict.AGAINST, Verdict.OPEN, Verdict.FOR):
             return f"Nothing was measured both in it and in {self.base}, so nothing is said of it."
         where = f" on {'this seed' if self.seeds == 1 else f'these {self.seeds} seeds'}"
