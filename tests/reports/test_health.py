@@ -167,22 +167,23 @@ def test_the_words_follow_from_the_intervals_alone() -> None:
         made("raster", -0.03, -0.01),
         made("greedy", -0.01, 0.02),
         made("class", 0.01, 0.03, CLASSES),
+        made("classes", -0.07, 0.03, CLASSES),
         SkillRow(Skill(HOLES, "half", "half"), Cell(), Cell(), None),
         SkillRow(Skill(HOLES, "most", "most"), Cell(), Cell(), Difference(0.5, {0: 0.5}, None, None)),
     ]
     one = ModelHealth("m", Tuning("raster"), "any", rows, seeds=1)
     assert one.sentence == (
-        "Worse on this seed: random by 0.020 nats. Kept: greedy. Better: raster, class. "
-        "Nothing is said of half, most."
+        "Worse on this seed: random by 0.020 nats. Kept: greedy (0.020 nats), classes (7.0 points). "
+        "Better: raster, class. Nothing is said of half, most."
     )
     assert [words for _, words in one.chips] == [
-        *("1 worse", "1 kept", "2 better"),
+        *("1 worse", "2 kept", "2 better"),
         *("1 no interval was computed", "1 not run"),
     ]
-    unknown = ModelHealth("m", Tuning("raster"), "any", rows[4:], seeds=1)
+    unknown = ModelHealth("m", Tuning("raster"), "any", rows[5:], seeds=1)
     assert unknown.sentence == "Nothing was measured both in it and in any, so nothing is said of it."
     unharmed = ModelHealth("m", Tuning("raster"), "any", rows[2:3], seeds=3)
-    assert unharmed.sentence == "Worse: nothing. Kept: greedy. Better: nothing."
+    assert unharmed.sentence == "Worse: nothing. Kept: greedy (0.020 nats). Better: nothing."
 
 
 def test_the_page_has_an_overview_and_a_table_a_model(page: str) -> None:

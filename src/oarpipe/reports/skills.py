@@ -13,9 +13,9 @@ from oarpipe.reports.tables import Cell
 
 RULE = (
     "A skill counts as worse, or better, where the whole 95 % interval of its paired difference (after less "
-    "before) lies on that side of zero, and as kept where the interval holds zero: no loss was found, which "
-    "does not say that there is none. What was not measured before and after counts as neither. Of twenty "
-    "skills that did not change, one interval excludes zero by chance."
+    "before) lies on that side of zero, and as kept where the interval holds zero: no loss was found, and in "
+    "brackets stands the largest that the interval leaves possible. What was not measured before and after "
+    "counts as neither. Of twenty skills that did not change, one interval excludes zero by chance."
 )
 ORDERS = "Whole images, NLL in nats a token ↓"
 HOLES = "Holes, NLL in nats a hidden token ↓"
@@ -91,6 +91,13 @@ class SkillRow:
         assert self.found is not None
         return f"{self.skill.name} by {self.skill.size(self.found.mean)}"
 
+    def kept(self) -> str:
+        """Its name, and the largest loss that the interval leaves possible."""
+        assert self.found is not None
+        assert self.found.interval is not None
+        worst = self.found.interval.low if self.skill.better > 0 else self.found.interval.high
+        return f"{self.skill.name} ({self.skill.size(worst)})"
+
 
 @dataclass(frozen=True)
 class ModelHealth:
@@ -133,7 +140,7 @@ class ModelHealth:
         parts = [
             f"Worse{where if self.seeds < SEEDS_NEEDED else ''}: "
             f"{_listed(row.told() for row in self.of(Verdict.AGAINST))}.",
-            f"Kept: {_listed(row.skill.name for row in self.of(Verdict.OPEN))}.",
+            f"Kept: {_listed(row.kept() for row in self.of(Verdict.OPEN))}.",
             f"Better: {_listed(row.skill.name for row in self.of(Verdict.FOR))}.",
         ]
         unknown = self.of(Verdict.NOT_RUN, Verdict.UNMEASURED)
