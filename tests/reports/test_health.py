@@ -84,6 +84,7 @@ def test_images_drawn_in_random_order_are_compared_where_both_models_drew_some(o
     ]
     assert (told.before.text, told.after.text) == tuple(f"{point:.2f}" for point in points)
     assert told.verdict is Verdict.AGAINST
+    assert f"{RANDOM_SAMPLES} by {points[1] - points[0]:.2f}" in of(one_seed, "greedy_annealed").sentence
 
 
 def test_what_was_not_measured_is_never_kept(one_seed: Results) -> None:

@@ -60,7 +60,7 @@ def _skills(results: Results, likelihoods: Measured, accuracies: Measured) -> li
     skills = [Skill(ORDERS, name, name, note=_draws(results, name)) for name in walked if name not in holes]
     skills += [Skill(HOLES, name, name) for name in walked if name in holes]
     if any(arm.draws_at_random for arm in results.arms):
-        skills.append(Skill(DRAWN, RANDOM, f"{results.distance} in random order", unit=results.distance))
+        skills.append(Skill(DRAWN, RANDOM, f"{results.distance} in random order", unit=""))
     for count in sorted({count for _, count in accuracies}, key=int):
         over = "one random order" if count == "1" else f"{count} random orders"
         name, note = f"class over {over}", _asked(results, count)

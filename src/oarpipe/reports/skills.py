@@ -47,7 +47,7 @@ class Skill:
     def size(self, change: float) -> str:
         """By how much it changed, without the sign."""
         told = number(100 * abs(change), 1) if self.unit == "points" else number(abs(change), self.digits)
-        return f"{told} {self.unit}"
+        return f"{told} {self.unit}".rstrip()
 
 
 @dataclass(frozen=True)
