@@ -66,6 +66,14 @@ def test_a_published_baseline_is_an_entry_like_any_other() -> None:
             "information.wrong.orders.shuffled: models.llamagen is LlamaGen's",
         ),
         (
+            {
+                "information": {
+                    "wrong": {"tokens": "digits", "orders": {"raster": RASTER["order"]}, "classification": {}}
+                }
+            },
+            "information.wrong.classification: models.llamagen is LlamaGen's",
+        ),
+        (
             {"models": {"wrong": {"tokens": "digits", "init": "llamagen", "train": {"steps": 4}}}},
             "models.wrong: an any-order model cannot start from models.llamagen",
         ),

@@ -130,7 +130,7 @@ def test_a_report_without_likelihoods_searches_or_extractions_is_whole(tmp_path:
     book.tables.update(reports={"r": report}, evaluations={"e": evaluation}, samples=samples, searches={})
     page = write_report(book, tmp_path)
     assert Page(page).open == []
-    assert 'id="likelihood"' not in page
+    assert 'id="health"' not in page
     assert 'id="speed"' not in page
     assert "not searched" not in page
 

@@ -1,4 +1,4 @@
-"""The main table, the likelihoods and the searches, from a grown tree."""
+"""The main table and the searches, from a grown tree."""
 
 from pathlib import Path
 from typing import Any
@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from oarpipe.base.files import checked
-from oarpipe.reports.likelihoods import likelihood_series, likelihood_table
 from oarpipe.reports.results import Results
 from oarpipe.reports.tables import Cell, Column, MainTable, SearchTable, main_table, search_tables
 from tests.reports.tree import grow, small_book
@@ -85,18 +84,6 @@ def test_arms_that_were_not_searched_have_empty_cells(one_seed: Results) -> None
 def test_a_kernel_distance_is_told_with_three_digits(one_seed: Results) -> None:
     _, kd = column(main_table(one_seed), "kd[digits]")
     assert kd.decimals == 5  # values about 0.006
-
-
-def test_likelihoods_tell_the_paired_change_against_the_base(one_seed: Results) -> None:
-    series = likelihood_series(one_seed)
-    table = likelihood_table(one_seed, series)
-    assert table is not None
-    assert table.orders == ["random", "raster", "half"]  # holes behind orders, though JSON sorts its keys
-    rows = {row.model: row for row in table.rows}
-    assert rows["any"].cells[0].detail == ""
-    change = series["greedy", "random"][0].point - series["any", "random"][0].point
-    assert rows["greedy"].cells[0].detail.startswith(f"+{change:.3f} (+")
-    assert rows["greedy"].cells[0].mark == "higher"
 
 
 def test_a_search_marks_the_cell_that_was_chosen(one_seed: Results) -> None:

@@ -87,6 +87,7 @@ def small_book(seeds: Sequence[int] = (0,), *, title: str = "A small report", **
                 "i": {
                     "tokens": "t", "orders": {"random": {"kind": "random"}, "raster": raster},
                     "holes": {"half": {"kind": "inpaint", "share": 0.5}},
+                    "draws": 2, "classification": {"count": 40, "shortlist": 3},
                 }
             },
             "reports": {
@@ -346,11 +347,16 @@ class _Grower:
         image = np.random.default_rng(recipe.seed).normal(2.07, 0.2, 360)
         shifts = {"random": 0.0, "raster": 0.12, "greedy": -0.03}
         models: dict[str, Any] = {}
+        classes: dict[str, Any] = {}
         for i, model in enumerate(self.book.tables["models"]):
+            hits = [int(image % 10 > i) for image in range(40)]  # each model misses a tenth more
+            classes[model] = {count: {"accuracy": 0.9 - i / 10, "per_sample": hits} for count in ("1", "20")}
             for order in (*recipe.entry.orders, *recipe.entry.holes):
                 own = image + shifts.get(order, 0) + 0.012 * i + np.random.default_rng(i).normal(0, 0.03, 360)
                 models.setdefault(model, {})[order] = {"nll": float(own.mean()), "per_sample": own.tolist()}
-        facts = {"split": "test", "count": 360, "positions": GRID.positions, "models": models}
+            models[model].get("random", {})["spread"] = 0.05 + i / 100
+        facts = {"split": "test", "count": 360, "positions": GRID.positions, "models": models, "draws": 2}
+        facts["classification"] = classes
         write_json(out / "information.json", facts)
         return ["information.json"]
 

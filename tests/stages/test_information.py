@@ -1,6 +1,7 @@
 """The stage `information`: likelihoods by the training forward, sample by sample."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +15,16 @@ from oarpipe.base.noise import Stream
 from oarpipe.config.outputs import InformationConfig
 from oarpipe.config.recipe import Recipe
 from oarpipe.data.order_table import OrderTable
-from oarpipe.data.token_store import TokenStore
+from oarpipe.data.token_store import TokenSet, TokenStore
 from oarpipe.errors import BadInput, FingerprintMismatch
 from oarpipe.models import load_model
 from oarpipe.orders.holes import HiddenLast, hidden
-from oarpipe.orders.sources import Visits
+from oarpipe.orders.sources import Random, Visits
 from oarpipe.stages.extract import extract
 from oarpipe.stages.information import information
 from oarpipe.stages.merge_orders import merge_orders
+from oarpipe.training.held_out import classification
+from oarpipe.training.objective import visits
 from tests.stages.ingredients import orders_recipe, real_model, tokens
 
 ORDERS = {
@@ -105,6 +108,71 @@ def test_a_holes_likelihood_is_that_of_its_codes_given_all_others(line: Line, tm
         first = by_hand(line.models[0], codes, order[:seen], label) * seen
         told = found["models"][line.models[0].name]["middle"]["per_sample"][row]
         assert told == pytest.approx((both - first) / int(is_hidden.sum()), abs=1e-5)
+
+
+def test_of_several_random_orders_the_mean_is_kept_and_their_spread(line: Line, tmp_path: Path) -> None:
+    single, drawn = line.run(tmp_path / "single"), line.run(tmp_path / "drawn", draws=3)
+    assert (single["draws"], drawn["draws"]) == (1, 3)
+    for name in ("a", "b"):
+        one, three = single["models"][name], drawn["models"][name]
+        assert three["column"] == one["column"]
+        assert three["greedy"] == one["greedy"]
+        assert len(three["random"]["per_sample"]) == 2
+        assert three["random"]["per_sample"] != one["random"]["per_sample"]
+        assert three["random"]["spread"] > 0
+        assert "spread" not in one["random"]
+
+
+def test_each_images_class_is_found_or_not_by_every_model(line: Line, tmp_path: Path) -> None:
+    found = line.run(tmp_path / "main", classification={"orders": [1, 2], "count": 1}, batch=1)
+    held_out = TokenStore.open(line.tokens / "tokens.zarr").read().select("test")
+    orders = Random(6, 0, Stream.VISIT)
+    for network in line.models:
+        nats = np.zeros(2)
+        for draw, count in enumerate(("1", "2")):
+            (order,) = orders(visits(held_out, slice(0, 1), draw)).tolist()
+            nats += [by_hand(network, held_out.tokens[0, 0], order, label) for label in (0, 1)]
+            is_hit = int(nats.argmin() == held_out.labels[0])
+            assert found["classification"][network.name][count] == {
+                "accuracy": is_hit,
+                "per_sample": [is_hit],
+            }
+
+
+def test_of_one_class_nothing_is_classified_and_the_log_says_so(
+    line: Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    whole = TokenStore.read
+
+    def of_one_class(self: TokenStore, rows: np.ndarray | None = None) -> TokenSet:
+        return replace(whole(self, rows), classes=["digit"])
+
+    monkeypatch.setattr(TokenStore, "read", of_one_class)
+    found = line.run(tmp_path / "main", classification={})
+    assert "classification" not in found
+    assert "information/main: the images are all of one class, so none is classified" in caplog.text
+
+
+def test_a_killed_measurement_goes_on_with_the_next_model(
+    line: Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options: dict[str, Any] = {"draws": 2, "classification": {"orders": [1, 2]}}
+    whole = line.run(tmp_path / "whole", **options)
+    measured: list[Any] = []
+
+    def counting(model: Any, *given: Any, **named: Any) -> dict[str, Any]:
+        measured.append(model)
+        if len(measured) == 2:
+            raise KeyboardInterrupt
+        return classification(model, *given, **named)
+
+    monkeypatch.setattr("oarpipe.training.held_out.classification", counting)
+    with pytest.raises(KeyboardInterrupt):
+        line.run(tmp_path / "killed", **options)
+    assert line.run(tmp_path / "killed", **options) == whole
+    assert len(measured) == 3  # one was whole, one was broken off and made again
+    digests = [checked(tmp_path / name, "information").digest for name in ("whole", "killed")]
+    assert digests[0] == digests[1]
 
 
 def test_an_order_and_a_hole_of_one_name_are_refused() -> None:

@@ -228,6 +228,19 @@ def test_imported_codes_need_no_dataset_and_tell_their_count(planned: Planned) -
     assert entries["orders.greedy"]["tflop"] == pytest.approx(5000 * 51.3, rel=0.05)
 
 
+def test_classes_and_further_draws_cost_a_forward_pass_each(planned: Planned) -> None:
+    def tflop(**options: Any) -> float:
+        book = changed(information={"held_out": options})
+        return float(planned.entries(book)["information.held_out"]["tflop"])
+
+    one = tflop() / 50_000  # an image in one random order
+    assert tflop(draws=4) == pytest.approx(4 * 50_000 * one, rel=1e-3)
+    asked = tflop(classification={"count": 7, "orders": [1, 3]}) - tflop()
+    assert asked == pytest.approx(7 * 1000 * 3 * one, rel=1e-3)
+    few = tflop(classification={"count": 7, "orders": [1, 3], "shortlist": 10}) - tflop()
+    assert few == pytest.approx(7 * (1000 + 2 * 10) * one, rel=1e-3)
+
+
 def test_a_models_size_is_read_from_its_file_or_asked_for(
     planned: Planned, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -71,6 +71,7 @@ def _raster_misfits(book: "Book") -> Iterable[str]:
         asked = bound & {model for _, model in book.ingredients("information", name)["models"]}
         others = [f"orders.{key}" for key, order in entries.orders.items() if not _is_raster_rule(order)]
         others += [f"holes.{key}" for key in entries.holes]
+        others += ["classification"] if entries.classification else []
         if asked and others:
             yield (
                 f"information.{name}.{others[0]}: models.{min(asked)} {_RASTER_ONLY}; "

@@ -135,6 +135,15 @@ def read_image_by_image(order: OrderConfig) -> set[str]:
             return set()
 
 
+def drawn_anew(order: OrderConfig) -> bool:
+    """Whether a source draws another order at another visit of the same image."""
+    match order:
+        case ReversedConfig() | MirroredConfig():
+            return drawn_anew(order.of)
+        case _:
+            return isinstance(order, RandomConfig | AnnealConfig)
+
+
 class PerStepConfig(Strict):
     """How many places are filled a step: one, or as many as finish in `steps` on RandAR's cosine."""
 

@@ -68,8 +68,26 @@ class HoleConfig(Strict):
     share: float = Field(gt=0, lt=1, description="of the grid, as near as whole rows and columns allow")
 
 
+class ClassificationConfig(Strict):
+    """Which class an image is of by likelihood: that under which its codes are likeliest, in K random orders.
+
+    The orders are those of `random`, the same for every class and model.
+    """
+
+    count: Count = None
+    orders: list[Annotated[int, Field(ge=1)]] = Field(
+        [1, 20], min_length=1, description="each K: log-likelihoods are averaged over the first K orders"
+    )
+    shortlist: int | None = Field(
+        None,
+        ge=2,
+        description="after the first order only so many classes, the likeliest by it, are asked about; "
+        "null: all",
+    )
+
+
 class InformationConfig(Strict):
-    """Held-out negative log-likelihood of models in given orders (paper Eqs. 3-5), and of holes they fill."""
+    """What models make of held-out images: NLL in given orders (paper Eqs. 3-5) and of holes, and classes."""
 
     models: Annotated[list[str] | Everything, Ref("models")] = "all"
     tokens: Annotated[str, Ref("tokens")]
@@ -78,6 +96,15 @@ class InformationConfig(Strict):
     orders: dict[str, FixedSource] = Field(min_length=1, description="orders to walk in, by name")
     holes: dict[str, HoleConfig] = Field(
         {}, description="holes to fill, by name; their NLL is that of the hidden codes, seen ones given"
+    )
+    draws: int = Field(
+        1,
+        ge=1,
+        description="random orders an image, wherever `orders` draws them anew (none is seen by a training); "
+        "NLL is their mean, and from two on the spread between them is told",
+    )
+    classification: ClassificationConfig | None = Field(
+        None, description="classify by likelihood; null: not asked"
     )
     batch: int = Field(64, ge=1)
 

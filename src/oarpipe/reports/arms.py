@@ -81,6 +81,11 @@ class Arm:
         return f"{self.tuning.phrase}, sampled {way}"
 
     @property
+    def draws_at_random(self) -> bool:
+        """Whether its places are filled in random orders, one or several a step."""
+        return self.sampled_in.partition(",")[0] == RANDOM
+
+    @property
     def short(self) -> str:
         """For a chart: `greedy, annealed → random`."""
         tuning = self.tuning

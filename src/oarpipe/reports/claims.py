@@ -24,12 +24,33 @@ class Verdict(StrEnum):
     NOT_RUN = "not-run"
 
 
+def verdict_of(found: Difference | None, *, better: int = -1) -> Verdict:
+    """By the interval of a difference whose sign is `better` where it speaks for what is claimed."""
+    if found is None:
+        return Verdict.NOT_RUN
+    if found.interval is None:
+        return Verdict.UNMEASURED
+    if not found.interval.excludes_zero():
+        return Verdict.OPEN
+    return Verdict.FOR if (found.interval.low > 0) == (better > 0) else Verdict.AGAINST
+
+
 @dataclass(frozen=True)
 class Words:
     """How a claim's verdicts are called while there are too few seeds for "holds"."""
 
     good: str = "better"
     bad: str = "worse"
+
+    def of(self, verdict: Verdict) -> str:
+        """The verdict in words."""
+        return {
+            Verdict.FOR: self.good,
+            Verdict.AGAINST: self.bad,
+            Verdict.OPEN: "not distinguishable",
+            Verdict.UNMEASURED: "no interval was computed",
+            Verdict.NOT_RUN: "not run",
+        }[verdict]
 
 
 @dataclass(frozen=True)
@@ -55,14 +76,7 @@ class Comparison:
     @property
     def verdict(self) -> Verdict:
         """By the interval."""
-        if self.difference is None:
-            return Verdict.NOT_RUN
-        interval = self.difference.interval
-        if interval is None:
-            return Verdict.UNMEASURED
-        if not interval.excludes_zero():
-            return Verdict.OPEN
-        return Verdict.FOR if interval.high < 0 else Verdict.AGAINST
+        return verdict_of(self.difference)
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -112,16 +126,12 @@ class Claim:
 
     def wording(self, verdict: Verdict, seeds: Sequence[int]) -> str:
         """`holds`, or what may be said of fewer than three seeds."""
-        if verdict is Verdict.NOT_RUN:
-            return "not run"
-        if verdict is Verdict.UNMEASURED:
-            return "no interval was computed"
+        if verdict in (Verdict.NOT_RUN, Verdict.UNMEASURED):
+            return self.words.of(verdict)
         if len(seeds) >= SEEDS_NEEDED:
-            said = {Verdict.FOR: "holds", Verdict.AGAINST: "does not hold"}
-            return said.get(verdict, "not distinguishable")
+            return Words("holds", "does not hold").of(verdict)
         where = "on this seed" if len(seeds) == 1 else f"on these {len(seeds)} seeds"
-        said = {Verdict.FOR: self.words.good, Verdict.AGAINST: self.words.bad}
-        return f"{where}: {said.get(verdict, 'not distinguishable')}"
+        return f"{where}: {self.words.of(verdict)}"
 
     def chip(self, setting: str = PLAIN) -> str:
         """The verdict over all its comparisons in a setting, in words."""

@@ -13,15 +13,17 @@ from oarpipe.reports.benchmarks import speeds
 from oarpipe.reports.claims import PLAIN, Claim, Comparison, against, capital, number, signed
 from oarpipe.reports.extractions import extractions, order_figures
 from oarpipe.reports.figures import Dot, dots
+from oarpipe.reports.health import health
 from oarpipe.reports.intervals import SEEDS_NEEDED, Interval, Series, spread
 from oarpipe.reports.learning import reconstructions, training_curves
-from oarpipe.reports.likelihoods import likelihood_series, likelihood_table
+from oarpipe.reports.likelihoods import likelihood_series
 from oarpipe.reports.paper import paper_claims
 from oarpipe.reports.pictures import pictures
 from oarpipe.reports.provenance import anchor, duration, everything_made, machines
 from oarpipe.reports.published import reached
 from oarpipe.reports.results import Results
 from oarpipe.reports.side_by_side import side_by_side
+from oarpipe.reports.skills import RULE
 from oarpipe.reports.summary import summary
 from oarpipe.reports.tables import main_table, search_tables
 from oarpipe.reports.templating import templates
@@ -58,7 +60,8 @@ def render(config: ReportConfig, receipts: Mapping[str, Sequence[Receipt]]) -> s
             [comparison for _, group in claims for claim in group for comparison in claim.comparisons]
         ),
         enough_seeds=len(results.seeds) >= SEEDS_NEEDED,
-        likelihoods=likelihood_table(results, likelihoods),
+        health=health(results, likelihoods),
+        health_rule=RULE,
         searches=search_tables(results),
         pictures=shown,
         side_by_side=side_by_side(results, shown, table.columns),

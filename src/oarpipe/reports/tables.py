@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -131,16 +131,22 @@ def _column_cells(results: Results, setting: str, column: Column) -> dict[str, C
         if name not in measured:
             cells[name] = Cell()
             continue
-        mean, deviation, interval = spread(measured[name])
-        detail, hint = "", ""
-        if deviation is not None:
-            detail = f"± {number(deviation, column.decimals)}"
-        elif interval is not None:
-            hint = f"{number(interval.low, column.decimals)} – {number(interval.high, column.decimals)}"
-            detail = hint if column.metric == results.distance else ""
         mark = "best" if name == best else "tied" if best and _is_tied(measured[name], measured[best]) else ""
-        cells[name] = Cell(number(mean, column.decimals), detail, _href(name, setting), mark, mean, hint)
+        cell = value_cell(measured[name], column.decimals)
+        detail = cell.detail if column.metric == results.distance or len(results.seeds) > 1 else ""
+        cells[name] = replace(cell, detail=detail, href=_href(name, setting), mark=mark)
     return cells
+
+
+def value_cell(series: Series, decimals: int) -> Cell:
+    """The mean, and below it its standard deviation over seeds, or of one seed its bootstrap interval."""
+    mean, deviation, interval = spread(series)
+    detail = ""
+    if deviation is not None:
+        detail = f"± {number(deviation, decimals)}"
+    elif interval is not None:
+        detail = f"{number(interval.low, decimals)} – {number(interval.high, decimals)}"
+    return Cell(number(mean, decimals), detail, value=mean, hint=detail)
 
 
 def _is_tied(series: Series, best: Series) -> bool:

@@ -1,10 +1,10 @@
-"""Measures the likelihood of held-out images under models, in given orders (paper Eqs. 3-5)."""
+"""Measures what models make of held-out images: likelihoods (paper Eqs. 3-5), filled holes, classes."""
 
 from pathlib import Path
 
 from oarpipe.base.agreement import check_tokens
 from oarpipe.base.files import Stage, checked, read_sealed, write_json, write_sealed
-from oarpipe.base.log import progress
+from oarpipe.base.log import log, progress
 from oarpipe.base.stopping import until_stopped
 from oarpipe.config.outputs import InformationConfig
 from oarpipe.config.recipe import Recipe
@@ -19,9 +19,9 @@ def information(
     orders: list[Path] | None = None,
     out: Path,
 ) -> None:
-    """Writes the NLL a token of every model in every order, and of every hole, with each sample's own.
+    """Writes every model's NLL a token in every order and of every hole, and the classes that it finds.
 
-    Resumes by models.
+    Each sample's own numbers are kept, of several random orders their mean. Resumes by models.
     """
     networks = [checked(path, "models") for path in models]
     codes = checked(tokens, "tokens")
@@ -31,47 +31,43 @@ def information(
     if stage.is_done():
         return
     from oarpipe.base.devices import pick_device
-    from oarpipe.base.noise import Stream
     from oarpipe.data.order_table import Orders
     from oarpipe.data.token_store import TokenStore
     from oarpipe.models import load_model
-    from oarpipe.orders.holes import HiddenLast, hidden
-    from oarpipe.orders.sources import OrderSource, build_source
-    from oarpipe.training.objective import sample_nll
+    from oarpipe.training.held_out import classification, likelihood, walks_of
 
     entry = recipe.entry
+    what = f"information/{recipe.name}"
     store = TokenStore.open(codes.folder / "tokens.zarr")
     held_out = store.read(store.rows_of(entry.split, entry.count))
     if not len(held_out):
         raise BadInput(f"information.{recipe.name}.split: there are no {entry.split} images to measure on")
+    asked = entry.classification if len(held_out.classes) > 1 else None
+    if asked is not entry.classification:
+        log.warning("%s: the images are all of one class, so none is classified", what)
     written = {table.name: Orders.read(table.folder / "orders.parquet") for table in tables}
-    sources: dict[str, OrderSource] = {
-        name: build_source(order, held_out.grid, recipe.seed, written, stream=Stream.VISIT)
-        for name, order in entry.orders.items()
-    }
-    masks = {name: hidden(held_out.grid, hole.kind, hole.share) for name, hole in entry.holes.items()}
-    sources |= {name: HiddenLast(mask, recipe.seed, Stream.VISIT) for name, mask in masks.items()}
-    last = {name: int(mask.sum()) for name, mask in masks.items()}
+    walks = walks_of(entry, held_out, recipe.seed, written)
     files = {network.name: stage.state / f"{network.name}.json" for network in networks}
     todo = [network for network in networks if not files[network.name].is_file()]
-    for network in until_stopped(progress(todo, f"information/{recipe.name}", unit="model")):
+    for network in until_stopped(progress(todo, what, unit="model")):
         model = load_model(network.folder, pick_device())
-        rows = {
-            name: sample_nll(model, held_out, source, entry.batch, last=last.get(name))
-            for name, source in sources.items()
-        }
-        told = {
-            name: {"nll": float(row.mean()), "per_sample": [round(x, 6) for x in row.tolist()]}
-            for name, row in rows.items()
-        }
+        told = {"walks": {n: likelihood(model, held_out, walk, entry.batch) for n, walk in walks.items()}}
+        if asked is not None:
+            some = held_out.select(entry.split, asked.count)
+            told["classes"] = classification(
+                model, some, asked, batch=entry.batch, seed=recipe.seed, what=f"{what} {network.name}"
+            )
         write_sealed(files[network.name], told)
     found = {name: read_sealed(file) for name, file in files.items()}
     facts = {
         "split": entry.split,
         "count": len(held_out),
         "positions": held_out.grid.positions,
-        "hidden": last,
-        "models": found,
+        "draws": entry.draws,
+        "hidden": {name: walk.last for name, walk in walks.items() if walk.last is not None},
+        "models": {name: told["walks"] for name, told in found.items()},
     }
+    if asked is not None:
+        facts["classification"] = {name: told["classes"] for name, told in found.items()}
     write_json(out / "information.json", facts)
     stage.finish("information.json")

@@ -6,8 +6,8 @@ from typing import Any, TypedDict
 from oarpipe.config.datasets import ClassifierConfig
 from oarpipe.config.models import ModelConfig
 from oarpipe.config.order_heads import OrderHeadConfig
-from oarpipe.config.orders import OrdersConfig, PredictedConfig
-from oarpipe.config.outputs import EvaluationConfig, InformationConfig
+from oarpipe.config.orders import OrdersConfig, PredictedConfig, drawn_anew
+from oarpipe.config.outputs import ClassificationConfig, EvaluationConfig, InformationConfig
 from oarpipe.config.samples import SamplesConfig, SearchConfig
 from oarpipe.config.tokenizers import TokensConfig, VQGANConfig
 from oarpipe.config.training import Batch, Precision
@@ -252,10 +252,12 @@ class Costing:
     def _information(self, name: str, entry: InformationConfig) -> Cost:
         tokens = self.sizing.tokens(entry.tokens)
         rows = _of_split(tokens, entry)
+        walks = sum(entry.draws if drawn_anew(order) else 1 for order in entry.orders.values())
         flop = memory = 0
         for _, model in self.sizing.book.ingredients("information", name)["models"]:
             size, classes = self.sizing.model(model)
-            flop += rows * (len(entry.orders) + len(entry.holes)) * forward_flops(size)
+            forwards = rows * (walks + len(entry.holes)) + _classified(entry.classification, rows, classes)
+            flop += forwards * forward_flops(size)
             block = kept_bytes(size, "float32") // size.layers  # nothing is kept but one, and the logits
             memory = max(memory, _FLOAT * size.parameters(classes) + entry.batch * block)
         return Cost("information", float32=flop, memory=memory)
@@ -299,6 +301,14 @@ def _of_split(tokens: TokensSize, entry: OrdersConfig | InformationConfig) -> in
     """How many images an entry takes of its split."""
     images = sum(tokens.images.values()) if entry.split == "all" else tokens.images[entry.split]
     return min(images, entry.count or images)
+
+
+def _classified(config: ClassificationConfig | None, rows: int, classes: int) -> int:
+    """Forward passes of single images that classification takes: a class each, an order each."""
+    if config is None:
+        return 0
+    later = (max(config.orders) - 1) * min(config.shortlist or classes, classes)
+    return min(rows, config.count or rows) * (classes + later)
 
 
 def _in(precision: Precision, work: int, beside: int = 0) -> Work:

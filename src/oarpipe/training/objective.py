@@ -27,9 +27,25 @@ def nll(
     return losses.view(order.shape)
 
 
+_DRAW = 2**40  # between the counters of two draws: more than there are sample ids
+
+
+def visits(tokens: TokenSet, rows: slice, draw: int = 0) -> Visits:
+    """Some samples' first views ask for orders; at every `draw` a source that draws gives other ones."""
+    samples = torch.from_numpy(tokens.sample_ids[rows])
+    labels = torch.from_numpy(tokens.labels[rows]).long()
+    return Visits(samples, torch.zeros_like(samples), labels, samples + draw * _DRAW)
+
+
 @torch.inference_mode()
 def sample_nll(
-    model: TokenModel, tokens: TokenSet, source: OrderSource, batch: int = 64, *, last: int | None = None
+    model: TokenModel,
+    tokens: TokenSet,
+    source: OrderSource,
+    batch: int = 64,
+    *,
+    last: int | None = None,
+    draw: int = 0,
 ) -> Float[Tensor, " n"]:
     """Mean NLL a token of every sample's first view, nats, in the orders of `source`; dropout off.
 
@@ -40,11 +56,9 @@ def sample_nll(
     rows = []
     for begin in range(0, len(tokens), batch):
         part = slice(begin, begin + batch)
-        samples = torch.from_numpy(tokens.sample_ids[part])
-        labels = torch.from_numpy(tokens.labels[part]).long()
-        order = source(Visits(samples, torch.zeros_like(samples), labels, samples))
+        asked = visits(tokens, part, draw)
         codes = torch.from_numpy(tokens.tokens[part, 0]).long()
-        steps = nll(model, codes.to(device), order.to(device), labels.to(device))
+        steps = nll(model, codes.to(device), source(asked).to(device), asked.labels.to(device))
         rows.append(steps[:, -last if last else 0 :].mean(dim=1).cpu())
     return torch.cat(rows)
 
