@@ -141,7 +141,7 @@ def test_a_table_is_taken_along_as_markdown(read: Any) -> None:
         """
         const clipboard = { writeText: async (text) => saved.push(text) };
         Object.defineProperty(navigator, "clipboard", { value: clipboard });
-        button("Markdown", $("#likelihood")).click();
+        button("Markdown", $("#health > details:last-of-type")).click();
         tell(saved[0]);
         """
     )

@@ -356,7 +356,8 @@ class _Grower:
                 models.setdefault(model, {})[order] = {"nll": float(own.mean()), "per_sample": own.tolist()}
             models[model].get("random", {})["spread"] = 0.05 + i / 100
         facts = {"split": "test", "count": 360, "positions": GRID.positions, "models": models, "draws": 2}
-        facts["classification"] = classes
+        if recipe.entry.classification is not None:
+            facts["classification"] = classes
         write_json(out / "information.json", facts)
         return ["information.json"]
 
