@@ -26,7 +26,8 @@ def likelihood_series(results: Results) -> dict[tuple[str, str], Series]:
         columns = np.array([fact["per_sample"] for fact in facts], dtype=np.float64).T
         replicates = resampled_means(columns, REPLICATES)
         for i, (key, fact) in enumerate(zip(keys, facts, strict=True)):
-            series.setdefault(key, {})[seed] = Value(float(fact["nll"]), tuple(replicates[:, i].tolist()))
+            drawn = tuple(replicates[:, i].tolist())
+            series.setdefault(key, {})[seed] = Value(float(fact["nll"]), drawn, len(columns))
     return dict(series)
 
 

@@ -92,7 +92,11 @@ class Results:
     def series(self, arm: str, setting: str, metric: str) -> Series:
         """One metric of one sample set, by seed, with its bootstrap replicates."""
         return {
-            seed: Value(float(one["metrics"][metric]), tuple(one.get("replicates", {}).get(metric, ())))
+            seed: Value(
+                float(one["metrics"][metric]),
+                tuple(one.get("replicates", {}).get(metric, ())),
+                one.get("count"),
+            )
             for seed, one in self.measured(arm, setting).items()
             if one["metrics"].get(metric) is not None
         }
