@@ -108,13 +108,13 @@ def is_paired(left: Value, right: Value) -> bool:
 
 def _replicates(left: Value, right: Value) -> Float64[np.ndarray, " R"] | None:
     """Those of the difference: of paired values one by one, else each of one with each of the other."""
-    ours, theirs = np.asarray(left.replicates), np.asarray(right.replicates)
+    ours, theirs = (np.asarray(one.replicates, dtype=np.float64) for one in (left, right))
     count = min(len(ours), len(theirs))
     if not count:
         return None
     if is_paired(left, right):
         return ours[:count] - theirs[:count]
-    return np.subtract.outer(ours, theirs).ravel()
+    return (ours[:, None] - theirs).ravel()
 
 
 def spread(series: Series) -> tuple[float, float | None, Interval | None]:
