@@ -9,6 +9,8 @@ import errno
 import inspect
 import logging
 import os
+import select
+import signal
 import sys
 import types
 from collections.abc import Callable, Sequence
@@ -180,6 +182,9 @@ MENDABLE = {
     errno.EIO: "the disk could not be read or written; check it",
 }
 
+# What the shell says of a program that a closed pipe has ended.
+CUT = 128 + signal.SIGPIPE
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command; returns its exit status."""
@@ -187,7 +192,30 @@ def main(argv: Sequence[str] | None = None) -> int:
     # Waiting threads that spin steal the cores of the jobs beside them.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
+        try:
+            return _answer(words)
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        return CUT if _is_cut() else _confess()
+
+
+def _is_cut() -> bool:
+    """Whether nobody reads what is printed, as after `| head`; then the rest goes nowhere."""
+    watch = select.poll()
+    watch.register(sys.stdout.fileno(), select.POLLOUT)
+    is_cut = any(event & (select.POLLERR | select.POLLHUP) for _, event in watch.poll(0))
+    if is_cut:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return is_cut
+
+
+def _answer(words: list[str]) -> int:
+    """Runs one command and tells what stopped it; returns its exit status."""
+    try:
         return _run(words)
+    except BrokenPipeError:
+        raise
     except OarpipeError as error:
         return _refuse(str(error))
     except OSError as error:
