@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from markupsafe import Markup
 
 from oarpipe.base.files import Receipt
+from oarpipe.base.templating import templates
 from oarpipe.config.outputs import ReportConfig
 from oarpipe.reports.agreements import cheaper_extractions
 from oarpipe.reports.arms import colours, goes_raster_only
@@ -23,7 +24,6 @@ from oarpipe.reports.results import Results
 from oarpipe.reports.strips import Strips
 from oarpipe.reports.summary import summary
 from oarpipe.reports.tables import main_table, search_tables
-from oarpipe.reports.templating import templates
 from oarpipe.reports.tradeoffs import tradeoffs
 
 
@@ -35,7 +35,7 @@ def render(config: ReportConfig, receipts: Mapping[str, Sequence[Receipt]]) -> s
     by_random = {model: series for (model, order), series in likelihoods.items() if order == random_order}
     claims = claims_by_base(results, by_random)
     made = everything_made(results)
-    environment = templates()
+    environment = templates("reports")
     environment.filters.update(signed=signed, number=number, duration=duration, capital=capital)
     environment.globals.update(anchor=anchor)
     arm_colours = colours(results.arms)
