@@ -101,7 +101,7 @@ class TwoRuns:
         return told
 
     @property
-    def entries(self) -> list["Entry"]:
+    def entries(self) -> list[Entry]:
         """The numbers by entry."""
         found: dict[str, list[Numbers]] = {}
         for one in self.numbers:
@@ -160,7 +160,6 @@ def _listed(seeds: Sequence[int]) -> str:
 
 
 def _by_table(made: Made) -> Results:
-    """Without the features of evaluations, which carry their entry's name."""
     tables: dict[str, list[Receipt]] = {}
     for receipt in made.values():
         tables.setdefault(receipt.table, []).append(receipt)

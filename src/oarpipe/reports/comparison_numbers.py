@@ -173,9 +173,11 @@ class _Side:
 
 
 def _point(one: Mapping[str, Any], metric: str, convention: str) -> float | None:
+    if metric == STEP_DISTANCE:
+        distance: float | None = one["metrics"].get(metric)
+        return distance
     facts = one["values"][convention].get(metric)
-    value: float | None = one["metrics"].get(metric) if facts is None else facts["value"]
-    return value
+    return None if facts is None else float(facts["value"])
 
 
 def _metrics(entry: str, a: Results, b: Results) -> Iterator[Numbers]:
