@@ -16,7 +16,7 @@ from oarpipe.reports.results import Results, finished
 
 
 @dataclass(frozen=True)
-class Run:
+class OneRun:
     """One of the two: its folder, its seeds, the machines it ran on, and the entries that it alone has."""
 
     folder: str
@@ -70,8 +70,8 @@ def _model(name: str) -> str:
 class TwoRuns:
     """All that is told of two runs; differences are b minus a."""
 
-    a: Run
-    b: Run
+    a: OneRun
+    b: OneRun
     changes: Sequence[Change]
     choices: Sequence[Change]
     numbers: Sequence[Numbers]
@@ -148,11 +148,11 @@ def two_runs(first: Path, second: Path) -> TwoRuns:
     )
 
 
-def _run(folder: Path, made: Made, other: Made) -> Run:
+def _run(folder: Path, made: Made, other: Made) -> OneRun:
     seeds = sorted({receipt.seed for receipt in made.values()})
     theirs = entries(other)
     machines = machine_words(run_facts(receipt.folder) for receipt in made.values())
-    return Run(str(folder), seeds, machines, [name for name in entries(made) if name not in theirs])
+    return OneRun(str(folder), seeds, machines, [name for name in entries(made) if name not in theirs])
 
 
 def _listed(seeds: Sequence[int]) -> str:

@@ -10,7 +10,7 @@ from oarpipe.base.log import log
 from oarpipe.errors import BadInput
 
 if TYPE_CHECKING:
-    from oarpipe.reports.comparison import Entry, Run, TwoRuns
+    from oarpipe.reports.comparison import Entry, OneRun, TwoRuns
     from oarpipe.reports.comparison_entries import Work
     from oarpipe.reports.comparison_numbers import Numbers
 
@@ -64,7 +64,7 @@ def _told(runs: "TwoRuns") -> Iterator[str]:
     yield from _work(runs.work)
 
 
-def _run(letter: str, run: "Run") -> list[str]:
+def _run(letter: str, run: "OneRun") -> list[str]:
     seeds = f"seed{'' if len(run.seeds) == 1 else 's'} {', '.join(map(str, run.seeds))}"
     return [letter, run.folder, seeds, "; ".join(run.machines)]
 
