@@ -170,6 +170,13 @@ def test_searches_tell_which_settings_they_chose(a: Path, b: Path) -> None:
     assert two_runs(a, b).choices == [Change("seed-0/searches/best/any", "T 1, g 1.5", "T 0.8, g 1.5")]
 
 
+def test_a_small_difference_is_told_with_two_digits(a: Path, b: Path) -> None:
+    evaluation(a, {"x": measured({"fd[digits]": 0.0021, "precision": 0.5})})
+    evaluation(b, {"x": measured({"fd[digits]": 0.0024, "precision": 0.75}, content="1")})
+    runs = two_runs(a, b)
+    assert (only(runs, "fd[digits]").digits, only(runs, "precision").digits) == (5, 3)
+
+
 def test_the_summary_counts_intervals_and_what_chance_would_do(a: Path, b: Path) -> None:
     spread = (-0.1, 0.1)
     evaluation(a, {name: measured({"fd[digits]": 3.0}, replicates=spread) for name in "xy"})

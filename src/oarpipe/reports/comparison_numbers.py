@@ -5,6 +5,7 @@ Differences are b minus a. A number is compared only where both were measured al
 in its place.
 """
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -256,5 +257,12 @@ def _numbers(
         )
         paired = all(is_paired(ours[seed], theirs[seed]) for seed in found.by_seed)
         rows.append(Row(name, measure, a, b, found, paired, direction))
-    digits = 3 if measure == NLL else decimals(short, [value for row in rows for value in (row.a, row.b)])
-    return Numbers(entry, measure, convention, direction, digits, rows, same, refused)
+    return Numbers(entry, measure, convention, direction, _digits(measure, rows), rows, same, refused)
+
+
+def _digits(measure: str, rows: Sequence[Row]) -> int:
+    """The report's decimals, or as many more as show two digits of the largest difference; at most six."""
+    points = [value for row in rows for value in (row.a, row.b)]
+    usual = 3 if measure == NLL else decimals(measure.partition("[")[0], points)
+    largest = max((abs(row.difference.mean) for row in rows), default=0.0)
+    return min(6, max(usual, 1 - math.floor(math.log10(largest)))) if largest else usual
