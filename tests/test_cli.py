@@ -48,6 +48,27 @@ def test_help_needs_no_torch() -> None:
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 0
 
 
+@pytest.mark.parametrize("words", [["show", str(TINY)], ["--help"]])
+def test_output_that_nobody_reads_on_ends_a_command_without_a_word(words: list[str]) -> None:
+    """As `| head` does when it has seen enough; 141 is what a shell says of `yes` then."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "oarpipe", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as run:
+        assert run.stdout
+        assert run.stderr
+        run.stdout.close()
+        assert run.stderr.read() == b""
+    assert run.returncode == 141
+
+
+def test_another_broken_pipe_is_a_bug(
+    recipe: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    failing(monkeypatch, BrokenPipeError(errno.EPIPE, "of a worker"))
+    assert main(["index", "--recipe", str(recipe), "--out", "x"]) == 1
+    assert "this is a bug" in capfd.readouterr().err
+
+
 def test_hyphens_and_underscores_are_the_same_verb(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:
         main(["merge-orders", "--help"])

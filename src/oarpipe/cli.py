@@ -9,6 +9,8 @@ import errno
 import inspect
 import logging
 import os
+import select
+import signal
 import sys
 import types
 from collections.abc import Callable, Sequence
@@ -35,6 +37,9 @@ HELP = {
     "arm": "recipe file of the sample set whose best setting is sought",
     "book": "the book of recipes, such as config/config.yaml",
     "convention": "how metrics are computed: as torch-fidelity does, or as ADM's evaluator does",
+    "compare.first": "results folder of a book, such as results/digits",
+    "compare.out": "page to write (.html)",
+    "compare.second": "results folder of the run to compare with it; differences are its less the first's",
     "doctor.compare": "results folder of a book, to be held against its expected values",
     "dataset": "results folder of the dataset (made by `index`)",
     "datasets": "results folders of the datasets (made by `index`)",
@@ -152,6 +157,7 @@ METAVARS = {
     "sets": "ORDERS",
     "weights": "FILE",
     "answers": "PATH",
+    "compare.out": "FILE",
     "study.compare": "OPTIONS",
     "consent": "FILE",
     "instructions": "FILE",
@@ -176,6 +182,9 @@ MENDABLE = {
     errno.EIO: "the disk could not be read or written; check it",
 }
 
+# What the shell says of a program that a closed pipe has ended.
+CUT = 128 + signal.SIGPIPE
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command; returns its exit status."""
@@ -183,7 +192,30 @@ def main(argv: Sequence[str] | None = None) -> int:
     # Waiting threads that spin steal the cores of the jobs beside them.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
+        try:
+            return _answer(words)
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        return CUT if _is_cut() else _confess()
+
+
+def _is_cut() -> bool:
+    """Whether nobody reads what is printed, as after `| head`; then the rest goes nowhere."""
+    watch = select.poll()
+    watch.register(sys.stdout.fileno(), select.POLLOUT)
+    is_cut = any(event & (select.POLLERR | select.POLLHUP) for _, event in watch.poll(0))
+    if is_cut:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return is_cut
+
+
+def _answer(words: list[str]) -> int:
+    """Runs one command and tells what stopped it; returns its exit status."""
+    try:
         return _run(words)
+    except BrokenPipeError:
+        raise
     except OarpipeError as error:
         return _refuse(str(error))
     except OSError as error:

@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 import scipy.linalg
 
-from oarpipe.metrics.bootstrap import FrechetBootstrap, interval, resampled
+from oarpipe.metrics.bootstrap import FrechetBootstrap, resampled
 from oarpipe.metrics.fidelity import frechet_distance
+from oarpipe.metrics.percentiles import interval
 from oarpipe.metrics.statistics import statistics
 from tests.metrics.conftest import gaussian
 
@@ -72,9 +73,3 @@ def test_pairing_narrows_the_interval_of_sets_that_share_their_noise() -> None:
     twin = np.array(bootstrap(gaussian(200, 4, 1, shift=0.05).features))
     (low, high), (lower, higher) = (interval(d, estimate=0.0) for d in (twin - base, twin - base[::-1]))
     assert high - low < 0.5 * (higher - lower)
-
-
-def test_an_interval_is_the_middle_of_the_replicates_freed_of_their_bias() -> None:
-    values = [float(v) for v in range(201)]  # mean 100; 2.5 % and 97.5 % at 5 and 195
-    assert interval(values, estimate=100.0) == pytest.approx((5, 195))
-    assert interval(values, estimate=3.0) == pytest.approx((-92, 98))

@@ -5,8 +5,9 @@ import pytest
 import torch
 
 from oarpipe.metrics import adm, fidelity
-from oarpipe.metrics.bootstrap import interval, resampled
+from oarpipe.metrics.bootstrap import resampled
 from oarpipe.metrics.features import FeatureSet
+from oarpipe.metrics.percentiles import interval
 from oarpipe.metrics.score_bootstrap import ScoreBootstrap, _radii, balls, kernel_distances
 
 REPLICATES, SEED, K = 40, 5, 3

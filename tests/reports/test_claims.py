@@ -36,7 +36,7 @@ def claim(left: Series, right: Series, words: Words = Words(), paper: str | None
     [
         (series(1.0), series(2.0), "on this seed: better"),
         (series(2.0), series(1.0), "on this seed: worse"),
-        (series(1.0), noisy(1.5), "no interval was computed"),
+        (series(1.0), {0: Value(1.5)}, "no interval was computed"),
         (noisy(1.0), {0: Value(1.5, (1.5, 1.5))}, "on this seed: not distinguishable"),
         (series(1.0, 1.0), series(2.0, 2.0), "on these 2 seeds: better"),
         (series(1.0, 1.1, 1.0), series(2.0, 2.0, 2.0), "holds"),

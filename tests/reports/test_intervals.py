@@ -68,8 +68,25 @@ def test_with_three_seeds_the_interval_over_seeds_decides() -> None:
     assert found.over_images is not None
 
 
-def test_replicates_of_different_counts_are_not_paired() -> None:
-    found = difference({0: Value(1.0, (1.0, 2.0))}, {0: Value(1.0, (1.0, 2.0, 3.0))})
+def test_sets_of_different_counts_are_not_paired() -> None:
+    """Four equally likely differences: 1 - 10, 1 - 30, 2 - 10, 2 - 30."""
+    left, right = Value(0.0, (1.0, 2.0), count=50), Value(0.0, (10.0, 30.0), count=40)
+    found = difference({0: left}, {0: right})
+    assert found is not None
+    assert found.over_images is not None
+    every = np.array([-9.0, -29.0, -8.0, -28.0])
+    low, high = np.quantile(every, [0.025, 0.975]) - every.mean()
+    assert (found.over_images.low, found.over_images.high) == pytest.approx((low, high))
+
+
+def test_of_more_replicates_those_that_both_have_are_paired() -> None:
+    found = difference({0: Value(1.0, (1.0, 2.0))}, {0: Value(1.5, (1.5, 2.5, 9.0))})
+    assert found is not None
+    assert found.over_images == Interval(-0.5, -0.5)
+
+
+def test_replicates_of_one_side_alone_give_no_interval() -> None:
+    found = difference({0: Value(1.0, (1.0, 2.0))}, {0: Value(1.0)})
     assert found is not None
     assert found.interval is None
 

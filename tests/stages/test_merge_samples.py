@@ -1,5 +1,7 @@
 """The stage `merge_samples`: the store that `generate` filled, published once it is whole."""
 
+import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ from oarpipe.base.files import Stage, checked
 from oarpipe.data.sample_store import SampleStore
 from oarpipe.errors import IncompleteData
 from oarpipe.stages.merge_samples import merge_samples
+from tests.children import CONTEXT
 from tests.stages import ingredients
 
 
@@ -98,6 +101,31 @@ def test_a_merge_killed_before_its_receipt_is_finished_by_the_next(
             merge_samples(RECIPE, **inputs, out=tmp_path / "out")
     merge_samples(RECIPE, **inputs, out=tmp_path / "out")
     checked(tmp_path / "out", "samples")
+
+
+@pytest.mark.parametrize("npz", [False, True])
+def test_half_an_export_goes_with_the_next_merge(inputs: dict[str, Any], tmp_path: Path, npz: bool) -> None:
+    out = tmp_path / "out"
+    generate(inputs, out)
+    child = CONTEXT.Process(target=_killed_while_exporting, args=(inputs, out))
+    child.start()
+    child.join(120)
+    assert child.exitcode == -signal.SIGKILL
+    assert list(out.glob("*.partial"))
+    merge_samples(RECIPE, **inputs, out=out, npz=npz)
+    assert not list(out.glob("*.partial"))
+    assert not list(out.glob(".writer*"))
+    assert (out / "samples.npz").exists() == npz
+    checked(out, "samples")
+
+
+def _killed_while_exporting(inputs: dict[str, Any], out: Path) -> None:
+    def half(store: SampleStore, partial: Path) -> None:
+        partial.write_bytes(b"PK")
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    SampleStore._write_npz = half  # type: ignore[method-assign]
+    merge_samples(RECIPE, **inputs, out=out, npz=True)
 
 
 def _kill(*arguments: object) -> None:

@@ -1,5 +1,6 @@
 """`oarpipe metrics` on activations, and on images wherever they lie; `oarpipe make-reference`."""
 
+import hashlib
 import json
 from dataclasses import asdict
 from pathlib import Path
@@ -265,3 +266,23 @@ def test_images_of_different_sizes_ask_for_a_resolution(line, tmp_path, capsys) 
     assert "zz.png: 30x20 pixels, others have 12x12; give --resolution" in found
     assert not list(tmp_path.glob("made.npz*"))
     assert main(list(map(str, [*words, "--resolution", RESOLUTION]))) == 0
+
+
+def test_a_reference_file_is_hashed_once(line, tmp_path, capsys, monkeypatch) -> None:
+    """One with moments and images, as ADM's, whose images are measured besides."""
+    other = gaussian(100, 6, 0).features.astype(np.float64)
+    images = images_in_a_folder(tmp_path / "photos")
+    file = tmp_path / "adm.npz"
+    np.savez(file, arr_0=images, mu=other.mean(axis=0), sigma=np.cov(other, rowvar=False))
+    hashed, original = [], hashlib.file_digest
+
+    def count(handle, name):
+        hashed.append(Path(handle.name))
+        return original(handle, name)
+
+    monkeypatch.setattr(hashlib, "file_digest", count)
+    words = ["--features", line / "features" / "digits", "--samples", line / "samples" / "a"]
+    found = told(capsys, "--convention", "adm", *words, "--reference", file)
+    assert found["fd[digits]"]["reference"]["digest"] == sha256(file)
+    assert found["precision"]["reference"]["count"] == 20
+    assert hashed.count(file) == 2  # and once here

@@ -4,6 +4,7 @@ A stand-in for `oarpipe` answers within milliseconds: it checks the flags agains
 line and writes receipts whose content follows from what it read.
 """
 
+import json
 import os
 import re
 import shutil
@@ -12,6 +13,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 
@@ -169,6 +171,24 @@ def test_a_published_model_is_imported_and_trains_nothing(finished: Line, tmp_pa
     assert finished.jobs(book=book) == {
         **{"import_model": 1, "generate": 1, "merge_samples": 1, "features": 1, "evaluate": 1, "report": 1}
     }
+
+
+def test_snakemakes_own_report_holds_the_page_and_the_numbers(finished: Line) -> None:
+    run = finished.snakemake("--report", "all.zip")
+    assert run.returncode == 0, run.stderr
+    with ZipFile(finished.folder / "all.zip") as packed:
+        held = [packed.read(name).decode() for name in packed.namelist()]
+        menu = packed.read("all/report.html").decode()
+    written = re.search(r"var categories = (.*);", menu)
+    assert written
+    categories = json.loads(written[1])
+    listed = {name: file for name, (file,) in ((n, files["Other"]) for n, files in categories.items())}
+    assert listed == {
+        "Report": "results/tiny/reports/tiny/report.html",
+        "Numbers": "results/tiny/seed-0/evaluations/main/metrics.json",
+    }
+    assert all((finished.folder / file).read_text() in held for file in listed.values())
+    assert re.search(r"The report of <tt[^>]*>reports.tiny</tt>", menu)  # its caption, typeset
 
 
 def test_a_touched_receipt_wakes_nobody(finished: Line) -> None:

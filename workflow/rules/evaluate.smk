@@ -35,7 +35,12 @@ rule evaluate:
         recipe=recipe("evaluations"),
         measured="results/{book}/seed-{seed}/evaluations/{name}/features/receipt.json",
     output:
-        metrics="results/{book}/seed-{seed}/evaluations/{name}/metrics.json",
+        metrics=report(
+            "results/{book}/seed-{seed}/evaluations/{name}/metrics.json",
+            caption="../report/metrics.rst",
+            category="Numbers",
+            labels={"entry": "{name}", "seed": "{seed}"},
+        ),
         receipt="results/{book}/seed-{seed}/evaluations/{name}/receipt.json",
     log:
         "results/{book}/logs/evaluate/{name}.seed-{seed}.log",

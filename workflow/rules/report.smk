@@ -14,7 +14,12 @@ rule report:
         samples=of_all_seeds("samples"),
         searches=of_all_seeds("searches"),
     output:
-        page="results/{book}/reports/{name}/report.html",
+        page=report(
+            "results/{book}/reports/{name}/report.html",
+            caption="../report/page.rst",
+            category="Report",
+            labels={"entry": "{name}"},
+        ),
         receipt="results/{book}/reports/{name}/receipt.json",
     log:
         "results/{book}/logs/report/{name}.log",

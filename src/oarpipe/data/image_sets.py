@@ -40,17 +40,20 @@ class ImageSet:
     labels: Int[np.ndarray, " n"] | None = None
 
 
-def open_image_set(path: Path, *, split: Split = "all", resolution: int | None = None) -> ImageSet:
+def open_image_set(
+    path: Path, *, split: Split = "all", resolution: int | None = None, digest: str = ""
+) -> ImageSet:
     """The images at `path`; `split` is for datasets, `resolution` crops files to squares as ADM does.
 
-    Without a resolution, images that lie in files must be of one size. `BadInput` or `IncompleteData`
-    say what is missing.
+    Without a resolution, images that lie in files must be of one size. `digest` is the hash of a file of
+    arrays, if it is known. `BadInput` or `IncompleteData` say what is missing.
     """
     if (path / RECEIPT).is_file() or path.name == RECEIPT:
         return _of_results(read_receipt(path), split)
     if path.suffix.lower() in ARRAYS:
         source = open_source(ArraysConfig(kind="arrays", path=str(path), test_every=None))
-        return _of_source(path.name, source, resolution, digest=sha256(path) if path.is_file() else "")
+        digest = digest or (sha256(path) if path.is_file() else "")
+        return _of_source(path.name, source, resolution, digest=digest)
     return _of_source(path.name, _ImageFolder(path), resolution)
 
 

@@ -7,10 +7,8 @@ The reference is not resampled: intervals are about the samples, given the refer
 Resampling n of n images with repeats loses variety, which a Fréchet distance reads as distance: the
 replicates lie above the estimate, by about as much as the estimate itself lies above the distance of
 infinitely many samples. Between sets of one count this shift is nearly the same and cancels in the
-paired difference; for one set, give `interval` the estimate to move the replicates back to.
+paired difference; for one set, `percentiles.interval` moves the replicates back to the estimate.
 """
-
-from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -22,7 +20,6 @@ from oarpipe.base.devices import pick_device
 from oarpipe.base.log import progress
 from oarpipe.metrics.statistics import Statistics
 
-LEVEL = 0.95
 TRIANGLE_BLOCKS = 8  # column blocks in which one triangle of a symmetric product is made: 9/16 of its work
 
 
@@ -34,16 +31,6 @@ def resampled(seed: int, replicate: int, count: int) -> Int[Tensor, " n"]:
     """
     u = noise.uniform(seed, noise.Stream.BOOTSTRAP, torch.arange(count), replicate)
     return (u * count).long()
-
-
-def interval(values: Sequence[float] | Float64[np.ndarray, " R"], *, estimate: float) -> tuple[float, float]:
-    """The percentiles that hold 95 % of the replicates, moved so that their mean is the estimate.
-
-    The move takes out the bias of resampling. Of paired differences, give the differences as `values`
-    and the difference of the estimates.
-    """
-    low, high = np.quantile(values, [(1 - LEVEL) / 2, (1 + LEVEL) / 2]) + (estimate - np.mean(values))
-    return float(low), float(high)
 
 
 class FrechetBootstrap:

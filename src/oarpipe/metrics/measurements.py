@@ -51,6 +51,15 @@ def check_comparable(one: Measurement, other: Measurement) -> None:
 
     Names do not count, and neither does the number of samples.
     """
+    reason = unlike(one, other)
+    if reason is not None:
+        raise FingerprintMismatch(
+            f"{one.metric} {one.value:.6g} and {other.metric} {other.value:.6g} do not compare: {reason}"
+        )
+
+
+def unlike(one: Measurement, other: Measurement) -> str | None:
+    """What hinders their comparison, such as `of different references, X and Y`; None if nothing does."""
     for what, (first, told_first), (second, told_second) in (
         ("metrics", 2 * (one.metric,), 2 * (other.metric,)),
         ("conventions", 2 * (one.convention,), 2 * (other.convention,)),
@@ -59,10 +68,8 @@ def check_comparable(one: Measurement, other: Measurement) -> None:
         ("references", _reference(one.reference), _reference(other.reference)),
     ):
         if first != second:
-            raise FingerprintMismatch(
-                f"{one.metric} {one.value:.6g} and {other.metric} {other.value:.6g} do not compare: "
-                f"of different {what}, {told_first} and {told_second}"
-            )
+            return f"of different {what}, {told_first} and {told_second}"
+    return None
 
 
 def _network(given: Network) -> tuple[str, str]:

@@ -13,8 +13,8 @@ from jaxtyping import Bool, Float64
 from scipy import stats
 
 from oarpipe.base import noise
+from oarpipe.metrics.percentiles import LEVEL
 
-LEVEL = 0.95
 POWER = 0.8
 FEWEST = 5  # participants or pairs below which resampling them tells nothing of their spread
 

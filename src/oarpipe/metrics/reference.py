@@ -7,6 +7,7 @@ images the moments are of.
 
 import zipfile
 from collections.abc import Iterable
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -26,60 +27,73 @@ from oarpipe.metrics.features import (
     extract,
 )
 from oarpipe.metrics.measurements import Network
-from oarpipe.metrics.statistics import Moments, read_spatial_statistics, read_statistics
+from oarpipe.metrics.statistics import Moments, Statistics, read_spatial_statistics, read_statistics
 
 
-def arrays_in(file: Path) -> list[str]:
-    """The names of an .npz file's arrays; `IncompleteData` if it is missing or broken."""
-    try:
-        with zipfile.ZipFile(file) as archive:
-            return [name.removesuffix(".npy") for name in archive.namelist()]
-    except FileNotFoundError as error:
-        raise IncompleteData(f"{file}: no such file; name a reference that is there") from error
-    except (OSError, zipfile.BadZipFile) as error:
-        raise IncompleteData(f"{file}: not an .npz, or one cut short ({error}); fetch it again") from error
+class ReferenceFile:
+    """An .npz that is to be compared with, looked into and hashed once.
 
+        held = ReferenceFile(Path("VIRTUAL_imagenet256_labeled.npz"))
+        held.arrays             # ["arr_0", "mu", "sigma", "mu_s", "sigma_s"]
+        held.reference(images, images_of)
 
-def check_moments(file: Path) -> None:
-    """`BadInput` or `IncompleteData` if a file's moments are not what they should be; none are no mistake."""
-    if "mu" in arrays_in(file):
-        read_statistics(file)
-        read_spatial_statistics(file)
+    `IncompleteData` if it is missing or broken.
+    """
 
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        try:
+            with zipfile.ZipFile(file) as archive:
+                self.arrays = [name.removesuffix(".npy") for name in archive.namelist()]
+        except FileNotFoundError as error:
+            raise IncompleteData(f"{file}: no such file; name a reference that is there") from error
+        except (OSError, zipfile.BadZipFile) as error:
+            raise IncompleteData(
+                f"{file}: not an .npz, or one cut short ({error}); fetch it again"
+            ) from error
 
-def cached_features(file: Path, network: Network) -> FeatureSet | None:
-    """The features in a file, if it has some; `FingerprintMismatch` if another network measured them."""
-    if "features" not in arrays_in(file):
-        return None
-    found = FeatureSet.read(file)
-    if found.network != network.sha256:
-        raise FingerprintMismatch(
-            f"{file}: measured by the network {found.network[:12]}, not by {network.name} "
-            f"({(network.sha256 or 'unknown')[:12]}); measure both with one network"
-        )
-    return found
+    @cached_property
+    def digest(self) -> str:
+        """The hash of the file."""
+        return sha256(self.file)
 
+    def moments(self) -> tuple[Statistics, Statistics | None] | None:
+        """Of pooled and spatial features; None without them, `BadInput` if they are not moments."""
+        if "mu" not in self.arrays:
+            return None
+        return read_statistics(self.file), read_spatial_statistics(self.file)
 
-def read_reference(file: Path, images: FeatureSet | None, images_of: Identity) -> Reference:
-    """The moments of a file beside images that were measured; without moments in it, those of the images."""
-    if "mu" in arrays_in(file):
-        pool, spatial = read_statistics(file), read_spatial_statistics(file)
-        return Reference(identity_of(file), pool, spatial, images_of, images)
-    if images is None:
-        raise BadInput(
-            f"{file}: holds {', '.join(arrays_in(file)) or 'nothing'}; expected images (arr_0), features, or "
-            "moments (mu, sigma)"
-        )
-    return reference_of(images, images_of)
+    def features(self, network: Network) -> FeatureSet | None:
+        """Those in it, if it has some; `FingerprintMismatch` if another network measured them."""
+        if "features" not in self.arrays:
+            return None
+        found = FeatureSet.read(self.file)
+        if found.network != network.sha256:
+            raise FingerprintMismatch(
+                f"{self.file}: measured by the network {found.network[:12]}, not by {network.name} "
+                f"({(network.sha256 or 'unknown')[:12]}); measure both with one network"
+            )
+        return found
 
+    def reference(self, images: FeatureSet | None, images_of: Identity) -> Reference:
+        """Its moments beside images that were measured; without moments in it, those of the images."""
+        moments = self.moments()
+        if moments is not None:
+            return Reference(self._identity(), *moments, images_of, images)
+        if images is None:
+            raise BadInput(
+                f"{self.file}: holds {', '.join(self.arrays) or 'nothing'}; expected images (arr_0), "
+                "features, or moments (mu, sigma)"
+            )
+        return reference_of(images, images_of)
 
-def identity_of(file: Path) -> Identity:
-    """A file by name and hash, with the number of images that it tells of itself."""
-    count = None
-    if "count" in arrays_in(file):
-        with np.load(file, allow_pickle=False) as arrays:
-            count = int(arrays["count"])
-    return Identity(file.name, sha256(file), count)
+    def _identity(self) -> Identity:
+        """Name and hash, with the number of images that it tells of itself."""
+        count = None
+        if "count" in self.arrays:
+            with np.load(self.file, allow_pickle=False) as arrays:
+                count = int(arrays["count"])
+        return Identity(self.file.name, self.digest, count)
 
 
 def write_reference(

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float64
 
-from oarpipe.metrics import bootstrap
+from oarpipe.metrics import percentiles
 
 # An interval over seeds, and with it the words "holds" and "does not hold", needs this many.
 SEEDS_NEEDED = 3
@@ -30,10 +30,14 @@ class Interval:
 
 @dataclass(frozen=True)
 class Value:
-    """A number of one seed, and its bootstrap replicates (none if it was not resampled)."""
+    """A number of one seed, and its bootstrap replicates (none if it was not resampled).
+
+    `count` is of how many samples, where it is known: those of one count are resampled alike.
+    """
 
     point: float
     replicates: tuple[float, ...] = ()
+    count: int | None = None
 
     @property
     def interval(self) -> Interval | None:
@@ -64,21 +68,23 @@ class Difference:
         return self.over_seeds or self.over_images
 
 
-def resampled(point: float, replicates: Sequence[float]) -> Interval | None:
+def resampled(point: float, replicates: Sequence[float] | Float64[np.ndarray, " R"]) -> Interval | None:
     """The percentile interval of paired or single replicates, centred on the estimate."""
     if len(replicates) < 2:
         return None
-    return Interval(*bootstrap.interval(replicates, estimate=point))
+    return Interval(*percentiles.interval(replicates, estimate=point))
 
 
 def over_seeds(values: Sequence[float]) -> Interval | None:
     """The t-interval of the mean; None for fewer than three values."""
     if len(values) < SEEDS_NEEDED:
         return None
-    from scipy.stats import t
+    from scipy.special import stdtrit  # scipy.stats takes a second to load
 
     array = np.asarray(values, dtype=np.float64)
-    half = float(t.ppf((1 + bootstrap.LEVEL) / 2, len(array) - 1) * array.std(ddof=1) / np.sqrt(len(array)))
+    half = float(
+        stdtrit(len(array) - 1, (1 + percentiles.LEVEL) / 2) * array.std(ddof=1) / np.sqrt(len(array))
+    )
     return Interval(float(array.mean()) - half, float(array.mean()) + half)
 
 
@@ -89,14 +95,26 @@ def difference(left: Series, right: Series) -> Difference | None:
         return None
     by_seed = {seed: left[seed].point - right[seed].point for seed in seeds}
     mean = float(np.mean(list(by_seed.values())))
-    paired = [
-        np.asarray(left[seed].replicates) - np.asarray(right[seed].replicates)
-        for seed in seeds
-        if left[seed].replicates and len(left[seed].replicates) == len(right[seed].replicates)
-    ]
-    whole = len(paired) == len(seeds) and len({len(p) for p in paired}) == 1
-    images = resampled(mean, list(np.mean(paired, axis=0))) if whole else None
+    drawn = [one for seed in seeds if (one := _replicates(left[seed], right[seed])) is not None]
+    whole = len(drawn) == len(seeds) and len({len(one) for one in drawn}) == 1
+    images = resampled(mean, np.mean(drawn, axis=0)) if whole else None
     return Difference(mean, by_seed, over_seeds(list(by_seed.values())), images)
+
+
+def is_paired(left: Value, right: Value) -> bool:
+    """Whether replicate b of both resampled the same indices."""
+    return left.count == right.count
+
+
+def _replicates(left: Value, right: Value) -> Float64[np.ndarray, " R"] | None:
+    """Those of the difference: of paired values one by one, else each of one with each of the other."""
+    ours, theirs = (np.asarray(one.replicates, dtype=np.float64) for one in (left, right))
+    count = min(len(ours), len(theirs))
+    if not count:
+        return None
+    if is_paired(left, right):
+        return ours[:count] - theirs[:count]
+    return (ours[:, None] - theirs).ravel()
 
 
 def spread(series: Series) -> tuple[float, float | None, Interval | None]:
@@ -109,8 +127,13 @@ def spread(series: Series) -> tuple[float, float | None, Interval | None]:
 
 
 def resampled_means(
-    columns: Float64[np.ndarray, "n series"], count: int, seed: int = 0
+    columns: Float64[np.ndarray, "n series"], count: int
 ) -> Float64[np.ndarray, "count series"]:
-    """Bootstrap means of every column over the rows: one row a replicate, the same rows for all columns."""
-    rows = (bootstrap.resampled(seed, b, len(columns)).numpy() for b in range(count))
-    return np.stack([columns[drawn].mean(axis=0) for drawn in rows])
+    """Bootstrap means of every column over the rows: one row a replicate, the same rows for all columns.
+
+    Tables of as many rows are resampled alike.
+    """
+    rows = len(columns)
+    draw = np.random.default_rng(0)
+    times = (np.bincount(draw.integers(rows, size=rows), minlength=rows) for _ in range(count))
+    return np.stack([drawn @ columns / rows for drawn in times])

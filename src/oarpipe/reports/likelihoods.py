@@ -34,5 +34,6 @@ def _measured(by_seed: Mapping[int, Mapping[str, Any]], number: str) -> Measured
         columns = np.array([one["per_sample"] for one in facts.values()], dtype=np.float64).T
         replicates = resampled_means(columns, REPLICATES)
         for i, (key, one) in enumerate(facts.items()):
-            series.setdefault(key, {})[seed] = Value(float(one[number]), tuple(replicates[:, i].tolist()))
+            drawn = tuple(replicates[:, i].tolist())
+            series.setdefault(key, {})[seed] = Value(float(one[number]), drawn, len(columns))
     return dict(series)

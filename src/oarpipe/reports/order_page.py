@@ -8,11 +8,11 @@ import numpy as np
 from markupsafe import Markup
 
 from oarpipe.base.grid import Grid
+from oarpipe.base.templating import templates
 from oarpipe.reports.arms import OTHER_COLOURS
 from oarpipe.reports.figures import Line, curves
 from oarpipe.reports.gallery import Sheet, shade, sheet, step_colours
 from oarpipe.reports.order_facts import MEASURES, Facts
-from oarpipe.reports.templating import templates
 
 CLASSES_SHOWN = 20
 _SIDE = 48
@@ -24,7 +24,7 @@ def order_page(facts: Facts) -> str:
     """The page as HTML that asks nothing of the network; `facts` are what `oarpipe orders --json` tells."""
     sets = facts["sets"]
     return (
-        templates()
+        templates("reports")
         .get_template("orders.html.j2")
         .render(
             facts=facts,

@@ -1,16 +1,16 @@
 """The report page: all sections gathered, and set by the templates with every name escaped."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from markupsafe import Markup
 
 from oarpipe.base.files import Receipt
+from oarpipe.base.templating import templates
 from oarpipe.config.outputs import ReportConfig
 from oarpipe.reports.agreements import cheaper_extractions
 from oarpipe.reports.arms import colours, goes_raster_only
 from oarpipe.reports.benchmarks import speeds
-from oarpipe.reports.claims import PLAIN, Claim, Comparison, against, capital, number, signed
+from oarpipe.reports.claims import PLAIN, Claim, against, capital, number, signed
 from oarpipe.reports.extractions import extractions, order_figures
 from oarpipe.reports.figures import Dot, dots
 from oarpipe.reports.health import health
@@ -24,9 +24,9 @@ from oarpipe.reports.published import reached
 from oarpipe.reports.results import Results
 from oarpipe.reports.side_by_side import side_by_side
 from oarpipe.reports.skills import RULE
+from oarpipe.reports.strips import Strips
 from oarpipe.reports.summary import summary
 from oarpipe.reports.tables import main_table, search_tables
-from oarpipe.reports.templating import templates
 from oarpipe.reports.tradeoffs import tradeoffs
 
 
@@ -40,7 +40,7 @@ def render(config: ReportConfig, receipts: Mapping[str, Sequence[Receipt]]) -> s
     made = everything_made(results)
     table = main_table(results)
     shown = pictures(results, config)
-    environment = templates()
+    environment = templates("reports")
     environment.filters.update(signed=signed, number=number, duration=duration, capital=capital)
     environment.globals.update(anchor=anchor)
     arm_colours = colours(results.arms)
@@ -138,33 +138,3 @@ def distance_chart(results: Results, arm_colours: Mapping[str, str]) -> Markup:
         floor=sum(known) / len(known) if known else None,
         alt=f"{results.distance} of every arm with its interval; the numbers are in the table.",
     )
-
-
-@dataclass(frozen=True)
-class Strip:
-    """Where a difference and its interval lie on a strip, in percent of its width; zero is the middle."""
-
-    low: float
-    high: float
-    mean: float
-
-
-class Strips:
-    """One scale for all differences of a measure, so that strips compare by eye."""
-
-    def __init__(self, comparisons: Sequence[Comparison]) -> None:
-        self._reach: dict[str, float] = {}
-        for one in comparisons:
-            if one.difference is not None:
-                interval = one.difference.interval or Interval(one.difference.mean, one.difference.mean)
-                reach = max(abs(interval.low), abs(interval.high), abs(one.difference.mean))
-                self._reach[one.measure] = max(self._reach.get(one.measure, 0.0), reach)
-
-    def of(self, one: Comparison) -> Strip | None:
-        """The strip of a comparison that was made."""
-        if one.difference is None:
-            return None
-        reach = self._reach[one.measure] or 1.0
-        interval = one.difference.interval or Interval(one.difference.mean, one.difference.mean)
-        low, high, mean = (50 + 48 * v / reach for v in (interval.low, interval.high, one.difference.mean))
-        return Strip(low, high, mean)

@@ -1,6 +1,6 @@
 """What ran, for how long, on what: an entry a recipe, to which every number of the page links."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -79,7 +79,11 @@ def run_facts(folder: Path) -> dict[str, Any]:
 
 def machines(made: Sequence[Made]) -> list[str]:
     """The different machines, Pythons and thread counts that took part."""
-    facts = [run.facts for one in made for run in one.runs if run.facts]
+    return machine_words(run.facts for one in made for run in one.runs)
+
+
+def machine_words(facts: Iterable[Mapping[str, Any]]) -> list[str]:
+    """The different machines among the facts of runs."""
     said = [f"{f['machine']}, Python {f['python']}" for f in facts if "machine" in f and "python" in f]
     return list(dict.fromkeys(said))
 

@@ -9,14 +9,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from oarpipe.base.files import Receipt, read_json
-from oarpipe.errors import FingerprintMismatch, IncompleteData
+from oarpipe.base.files import RECEIPT, Receipt, read_json, read_receipt
+from oarpipe.config.tables import TABLES
+from oarpipe.errors import BadInput, FingerprintMismatch, IncompleteData, nearest
 from oarpipe.metrics.measurements import Measurement, check_comparable
 from oarpipe.reports.arms import Arm, Recipes, read_arm, told_apart
 from oarpipe.reports.claims import PLAIN
 from oarpipe.reports.intervals import Series, Value
 
 SEARCHED = "search.json"
+# Entries; arms of searches and the features of evaluations; what is of all seeds.
+_RECEIPTS = tuple(f"{folder}/{RECEIPT}" for folder in ("seed-*/*/*", "seed-*/*/*/*", "reports/*"))
 
 
 @dataclass(frozen=True)
@@ -92,7 +95,11 @@ class Results:
     def series(self, arm: str, setting: str, metric: str) -> Series:
         """One metric of one sample set, by seed, with its bootstrap replicates."""
         return {
-            seed: Value(float(one["metrics"][metric]), tuple(one.get("replicates", {}).get(metric, ())))
+            seed: Value(
+                float(one["metrics"][metric]),
+                tuple(one.get("replicates", {}).get(metric, ())),
+                one.get("count"),
+            )
             for seed, one in self.measured(arm, setting).items()
             if one["metrics"].get(metric) is not None
         }
@@ -116,6 +123,20 @@ class Results:
             if (receipt.name, content["arm"], receipt.seed) == (search, arm, seed)
         ]
         return found[0] if found else None
+
+
+def finished(results: Path) -> dict[str, Receipt]:
+    """The receipts of a book's finished entries by folder, table by table; `BadInput` if there are none."""
+    if not results.is_dir():
+        beside = [one.name for one in results.parent.glob("*") if one.is_dir()]
+        raise BadInput(f"{results}: no such folder; {nearest(results.name, beside)}")
+    files = sorted(file for pattern in _RECEIPTS for file in results.glob(pattern))
+    if not files:
+        raise BadInput(
+            f"{results}: nothing finished in it; name the results of a book, such as results/digits"
+        )
+    receipts = sorted(map(read_receipt, files), key=lambda one: list(TABLES).index(one.table))
+    return {one.folder.relative_to(results).as_posix(): one for one in receipts}
 
 
 def _check_references(evaluations: Mapping[int, Mapping[str, Any]]) -> None:

@@ -106,11 +106,11 @@ def _columns(results: Results) -> list[Column]:
                     for setting in results.settings
                     for value in results.series(arm.name, setting, name).values()
                 ]
-                columns.append(Column(name, heading, direction, _decimals(short, values)))
+                columns.append(Column(name, heading, direction, decimals(short, values)))
     return columns
 
 
-def _decimals(short: str, values: Sequence[float]) -> int:
+def decimals(short: str, values: Sequence[float]) -> int:
     """Two, but three for shares and as many as show three digits of a kernel distance."""
     if short in ("precision", "recall", "accuracy"):
         return 3

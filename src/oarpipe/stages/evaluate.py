@@ -86,7 +86,7 @@ def _reference(folder: Path, entry: EvaluationConfig) -> "Reference":
     from oarpipe.base.identity import Identity
     from oarpipe.metrics.conventions import reference_of
     from oarpipe.metrics.features import FeatureSet
-    from oarpipe.metrics.reference import read_reference
+    from oarpipe.metrics.reference import ReferenceFile
 
     facts = read_json(folder / "reference.json")["facts"]
     measured = folder / "reference.npz"
@@ -98,7 +98,7 @@ def _reference(folder: Path, entry: EvaluationConfig) -> "Reference":
         assert file is not None, "an evaluation has a dataset or a reference"
         identity = Identity(file.name, facts["digest"], facts["count"])
     if file is not None:
-        return read_reference(file, images, identity)
+        return ReferenceFile(file).reference(images, identity)
     assert images is not None, f"{folder}: a dataset was measured, but left no features"
     return reference_of(images, identity)
 

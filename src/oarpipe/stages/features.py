@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from oarpipe.data.sample_store import SampleStore
     from oarpipe.metrics.extractors import Extractor
     from oarpipe.metrics.features import FeatureSet
+    from oarpipe.metrics.reference import ReferenceFile
 
 BATCH = 256  # images measured at once; no result depends on it
 OTHER: dict[Split, Split] = {"train": "test", "test": "train"}
@@ -54,18 +55,20 @@ def features(
     stage = Stage(recipe, out, inputs={**sets_of, "features": network, **images}, also=also)
     if stage.is_done():
         return
+    held = None
     if file is not None:
-        from oarpipe.metrics.reference import check_moments
+        from oarpipe.metrics.reference import ReferenceFile
 
-        check_moments(file)  # before hours of measuring, and not after
+        held = ReferenceFile(file)
+        held.moments()  # checked before hours of measuring, and not after
     measuring = _Measuring(network, out)
     if images:
         measuring.images("reference", images["dataset"], recipe.entry.split)
         if recipe.entry.split in OTHER and recipe.entry.floor:
             other = OTHER[recipe.entry.split]
             measuring.images("other", images["dataset"], other, most=recipe.entry.floor)
-    elif file is not None:
-        measuring.file("reference", file)
+    elif held is not None:
+        measuring.file("reference", held)
     facts = [_facts_of_samples(arm) for arm in arms] + [_facts_of_best(best, arms) for best in bests]
     folders = [receipt.folder for receipt in [*arms, *bests]]
     sets = progress(list(zip(facts, folders, strict=True)), "features", unit="set")
@@ -108,16 +111,16 @@ class _Measuring:
 
         self._once(name, facts, measure_all)
 
-    def file(self, name: str, file: Path) -> None:
+    def file(self, name: str, held: "ReferenceFile") -> None:
         """Takes over a reference file's features, or measures its images; it may have moments alone."""
         from oarpipe.data.image_sets import open_image_set
         from oarpipe.metrics.extractors import network_facts
         from oarpipe.metrics.measurements import Network
-        from oarpipe.metrics.reference import arrays_in, cached_features
 
-        facts = {"dataset": file.name, "split": "all", "digest": sha256(file)}
-        known = cached_features(file, Network.read(network_facts(self._network)))
-        images = open_image_set(file) if known is None and "arr_0" in arrays_in(file) else None
+        facts = {"dataset": held.file.name, "split": "all", "digest": held.digest}
+        known = held.features(Network.read(network_facts(self._network)))
+        has_images = known is None and "arr_0" in held.arrays
+        images = open_image_set(held.file, digest=held.digest) if has_images else None
         if known is None and images is None:
             self.made.append(f"{name}.json")
             write_json(self._out / f"{name}.json", {"facts": {**facts, "count": 0}})

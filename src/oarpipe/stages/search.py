@@ -149,7 +149,7 @@ def _with_intervals(cells: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
     The latter is paired: all cells show the same classes, drawn with the same noise and resampled alike.
     """
-    from oarpipe.metrics.bootstrap import interval
+    from oarpipe.metrics.percentiles import interval
 
     best = min(cells, key=lambda cell: cell["value"])
     told = []

@@ -7,14 +7,15 @@ import base64
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from importlib import resources
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 
 from oarpipe.base.files import hash_of
+from oarpipe.base.templating import templates
 from oarpipe.errors import BadInput, IncompleteData
 from oarpipe.study.design import Design, Item, Picture
 from oarpipe.study.tally import Tally
@@ -64,7 +65,7 @@ def render(design: Design, words: Words, key: Mapping[str, Any]) -> str:
     }
     side = next(iter(design.pairs[0].pictures.values())).shape[0]
     return (
-        environment()
+        templates("study")
         .get_template("study.html.j2")
         .render(
             words=words,
@@ -81,25 +82,12 @@ def render(design: Design, words: Words, key: Mapping[str, Any]) -> str:
 
 def render_tally(tally: Tally) -> str:
     """The page of a study's outcome."""
-    return environment().get_template("tally.html.j2").render(tally=tally)
-
-
-def environment() -> Environment:
-    """The templates of this room, every value escaped."""
-    return Environment(
-        loader=PackageLoader("oarpipe.study"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    return templates("study").get_template("tally.html.j2").render(tally=tally)
 
 
 def shipped_consent() -> str:
     """The consent that stands where the researcher gives none."""
-    loader = environment().loader
-    assert loader is not None
-    return loader.get_source(environment(), "consent.txt")[0]
+    return resources.files("oarpipe.study").joinpath("templates/consent.txt").read_text(encoding="utf-8")
 
 
 def text_of(file: Path, flag: str) -> str:

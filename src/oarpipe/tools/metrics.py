@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from oarpipe.metrics.extractors import Extractor
     from oarpipe.metrics.features import FeatureSet
     from oarpipe.metrics.measurements import Measurement
+    from oarpipe.metrics.reference import ReferenceFile
     from oarpipe.metrics.statistics import Statistics
 
 BATCH = 64  # images measured at once; no result depends on it
@@ -100,39 +101,46 @@ class _Measuring:
     def reference(self, path: Path) -> "Reference":
         """Moments and, if they can be had, features of images."""
         from oarpipe.metrics.conventions import reference_of
-        from oarpipe.metrics.reference import read_reference
 
-        images, identity = self._measured(path)
-        if path.suffix.lower() == ".npz":
-            return read_reference(path, images, identity)
+        held = _held(path)
+        images, identity = self._measured(path, held)
+        if held is not None:
+            return held.reference(images, identity)
         assert images is not None, f"{path}: images were measured, but left no features"
         return reference_of(images, identity)
 
     def samples(self, path: Path) -> "FeatureSet":
         """Features of images, or those that a file holds."""
-        found, _ = self._measured(path)
+        found, _ = self._measured(path, _held(path))
         if found is None:
             raise BadInput(f"{path}: moments alone; expected samples: images, or features")
         return found
 
-    def _measured(self, path: Path) -> "tuple[FeatureSet | None, Identity]":
+    def _measured(self, path: Path, held: "ReferenceFile | None") -> "tuple[FeatureSet | None, Identity]":
         """What the network says of the images at a path; nothing of a file of moments alone."""
         from oarpipe.base.identity import Identity
         from oarpipe.data.image_sets import open_image_set
         from oarpipe.metrics.features import measure
-        from oarpipe.metrics.reference import arrays_in, cached_features
 
-        if path.suffix.lower() == ".npz":
-            held, known = arrays_in(path), cached_features(path, self.network)
-            if known is not None or ("mu" in held and ("arr_0" not in held or self._extractor is None)):
-                if "arr_0" in held and known is None:
+        if held is not None:
+            known, has_images = held.features(self.network), "arr_0" in held.arrays
+            if known is not None or ("mu" in held.arrays and (not has_images or self._extractor is None)):
+                if has_images and known is None:
                     log.warning("%s: without --features its images are not measured", path)
-                return known, Identity(path.name, sha256(path), None if known is None else len(known))
+                return known, Identity(path.name, held.digest, None if known is None else len(known))
         if self._extractor is None:
             raise BadInput(f"{path}: to measure images, give the network's results folder with --features")
-        images = open_image_set(path, split=self._split, resolution=self._resolution)
+        digest = "" if held is None else held.digest
+        images = open_image_set(path, split=self._split, resolution=self._resolution, digest=digest)
         found = measure(self._extractor, images.stream(BATCH), labels=images.labels)
         return found, Identity(images.name, images.digest, images.count)
+
+
+def _held(path: Path) -> "ReferenceFile | None":
+    """A file of arrays, opened."""
+    from oarpipe.metrics.reference import ReferenceFile
+
+    return ReferenceFile(path) if path.suffix.lower() == ".npz" else None
 
 
 def _needed(path: Path | None, what: str) -> Path:

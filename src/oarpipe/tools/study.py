@@ -105,7 +105,8 @@ def _said(value: Any, other: Any) -> str:
 
 def _power(participants: int, pairs: int, spread: float | None) -> Iterator[str]:
     """What preference this design and its neighbours would find."""
-    from oarpipe.metrics.preference import LEVEL, POWER, SPREAD_OF_PAIRS, SPREAD_OF_PARTICIPANTS, findable
+    from oarpipe.metrics.percentiles import LEVEL
+    from oarpipe.metrics.preference import POWER, SPREAD_OF_PAIRS, SPREAD_OF_PARTICIPANTS, findable
 
     assumed = SPREAD_OF_PAIRS if spread is None else spread
     if participants < 1 or not 0 <= assumed <= 0.5:

@@ -3,10 +3,10 @@
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 
-def templates() -> Environment:
-    """The room's templates."""
+def templates(room: str) -> Environment:
+    """The templates of a room, such as `reports`."""
     return Environment(
-        loader=PackageLoader("oarpipe.reports"),
+        loader=PackageLoader(f"oarpipe.{room}"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
