@@ -141,6 +141,7 @@ def _nll(results: Results, receipt: Receipt) -> float | None:
             continue
         walked = read_json(measured.folder / "information.json")["models"].get(receipt.recipe["model"], {})
         for name, source in measured.recipe["orders"].items():
-            if source == {"kind": "table", "orders": receipt.name} and name in walked:
+            is_own = source["kind"] == "table" and source["orders"] == receipt.name
+            if is_own and source.get("otherwise") is None and name in walked:
                 return float(walked[name]["nll"])
     return None
