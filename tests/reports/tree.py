@@ -17,6 +17,7 @@ from oarpipe.base import noise
 from oarpipe.base.files import Receipt, Stage, checked, write_json
 from oarpipe.base.grid import Grid
 from oarpipe.config.book import Book, validate
+from oarpipe.config.orders import read_image_by_image
 from oarpipe.config.recipe import Recipe
 from oarpipe.data.images import ImageSource, open_images
 from oarpipe.data.index import ImageIndex
@@ -351,6 +352,12 @@ class _Grower:
                 own = image + shifts.get(order, 0) + 0.012 * i + np.random.default_rng(i).normal(0, 0.03, 360)
                 models.setdefault(model, {})[order] = {"nll": float(own.mean()), "per_sample": own.tolist()}
         facts = {"split": "test", "count": 360, "positions": GRID.positions, "models": models}
+        extractions: Any = self.book.tables["orders"]
+        facts["leaking"] = [
+            name
+            for name, source in recipe.entry.orders.items()
+            if any(extractions[one.orders].policy.score == "truth" for one in read_image_by_image(source))
+        ]
         write_json(out / "information.json", facts)
         return ["information.json"]
 

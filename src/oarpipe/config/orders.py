@@ -1,6 +1,7 @@
 """Orders: the rules that name one, the sources that give one a sample, the policies that find one."""
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -142,6 +143,14 @@ class PerStepConfig(Strict):
 
 
 ScoreName = Literal["max_prob", "margin", "entropy", "doubt", "truth"]
+
+
+def leaks(policy: Mapping[str, Any]) -> bool:
+    """Whether an extraction's policy, as a recipe tells it, looks at the codes that are to be predicted.
+
+    What images cost in such an order is no likelihood.
+    """
+    return policy.get("score") == "truth"
 
 
 Visibility = Literal["independent", "causal", "mutual"]

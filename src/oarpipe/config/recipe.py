@@ -27,7 +27,7 @@ FORMATS = {
     "samples": 1,
     "searches": 1,
     "evaluations": 2,
-    "information": 1,
+    "information": 2,
     "benchmarks": 1,
     "reports": 1,
 }

@@ -8,6 +8,7 @@ import numpy as np
 from oarpipe.reports.arms import Tuning, ancestors, read_tuning
 from oarpipe.reports.claims import number, signed
 from oarpipe.reports.intervals import Series, Value, difference, resampled_means, spread
+from oarpipe.reports.leaks import leak_note
 from oarpipe.reports.provenance import anchor
 from oarpipe.reports.results import Results
 from oarpipe.reports.tables import Cell
@@ -41,10 +42,11 @@ class LikelihoodRow:
 
 @dataclass(frozen=True)
 class LikelihoodTable:
-    """Models by orders, and behind these by holes."""
+    """Models by orders, and behind these by holes; of some `note` says that they leak."""
 
     orders: Sequence[str]
     rows: Sequence[LikelihoodRow]
+    note: str
 
 
 def likelihood_table(results: Results, series: Mapping[tuple[str, str], Series]) -> LikelihoodTable | None:
@@ -68,7 +70,8 @@ def likelihood_table(results: Results, series: Mapping[tuple[str, str], Series])
             against = series.get((base, order)) if model != base else None
             cells.append(_likelihood_cell(own, against, f"#{anchors[0]}") if own else Cell())
         rows.append(LikelihoodRow(model, tuning, cells))
-    return LikelihoodTable(orders, rows)
+    leaking = {name for content in results.information.values() for name in content["leaking"]}
+    return LikelihoodTable(orders, rows, leak_note([name for name in orders if name in leaking]))
 
 
 def _likelihood_cell(own: Series, base: Series | None, href: str) -> Cell:

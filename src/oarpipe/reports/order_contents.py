@@ -184,6 +184,7 @@ def information_facts(given: Ingredients) -> list[Facts]:
             found.append(
                 {
                     "order": order, "model": model, "raster_model": raster_model,
+                    "leaks": order in content["leaking"],
                     "all": asdict(total) | {"label": None}, "classes": classes,
                 }
             )  # fmt: skip

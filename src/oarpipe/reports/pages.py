@@ -14,6 +14,7 @@ from oarpipe.reports.claims import PLAIN, Claim, Comparison, against, capital, n
 from oarpipe.reports.extractions import extractions, order_figures
 from oarpipe.reports.figures import Dot, dots
 from oarpipe.reports.intervals import SEEDS_NEEDED, Interval, Series, spread
+from oarpipe.reports.leaks import leak_note, taught_by_leaks
 from oarpipe.reports.learning import reconstructions, training_curves
 from oarpipe.reports.likelihoods import likelihood_series, likelihood_table
 from oarpipe.reports.paper import paper_claims
@@ -47,6 +48,7 @@ def render(config: ReportConfig, receipts: Mapping[str, Sequence[Receipt]]) -> s
         facts=results.evaluations[results.seed],
         colours=arm_colours,
         table=main_table(results),
+        table_note=leak_note(taught_by_leaks(results)),
         headline_numbers={arm.name: headline_number(results, arm.name) for arm in results.arms},
         chart=distance_chart(results, arm_colours),
         claims=claims,

@@ -6,6 +6,7 @@ from oarpipe.base.agreement import check_tokens
 from oarpipe.base.files import Stage, checked, read_sealed, write_json, write_sealed
 from oarpipe.base.log import progress
 from oarpipe.base.stopping import until_stopped
+from oarpipe.config.orders import OrderConfig, leaks, read_image_by_image
 from oarpipe.config.outputs import InformationConfig
 from oarpipe.config.recipe import Recipe
 from oarpipe.errors import BadInput
@@ -44,6 +45,7 @@ def information(
     held_out = store.read(store.rows_of(entry.split, entry.count))
     if not len(held_out):
         raise BadInput(f"information.{recipe.name}.split: there are no {entry.split} images to measure on")
+    by_truth = {table.name for table in tables if leaks(table.recipe["policy"])}
     written = {table.name: Orders.read(table.folder / "orders.parquet") for table in tables}
     sources: dict[str, OrderSource] = {
         name: build_source(order, held_out.grid, recipe.seed, written, stream=Stream.VISIT)
@@ -71,7 +73,13 @@ def information(
         "count": len(held_out),
         "positions": held_out.grid.positions,
         "hidden": last,
+        "leaking": [name for name, order in entry.orders.items() if by_truth & _read(order)],
         "models": found,
     }
     write_json(out / "information.json", facts)
     stage.finish("information.json")
+
+
+def _read(order: OrderConfig) -> set[str]:
+    """The extractions that give each image its own order."""
+    return {table.orders for table in read_image_by_image(order)}

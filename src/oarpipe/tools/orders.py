@@ -94,7 +94,8 @@ def _finite(facts: Any) -> Any:
 
 def _table(facts: dict[str, Any]) -> list[str]:
     """A line a measure, a column a set; in brackets what random orders come to."""
-    from oarpipe.reports.order_page import measured_rows
+    from oarpipe.reports.leaks import leak_note
+    from oarpipe.reports.order_page import leaking, measured_rows
 
     sets = facts["sets"]
     width = max(18, *(len(one["name"]) + 2 for one in sets))
@@ -119,7 +120,8 @@ def _table(facts: dict[str, Any]) -> list[str]:
             f"{row['gain']:+.2f} ± {row['error']:.2f} nats an image "
             f"({row['raster']:.2f} to {row['specialised']:.2f})"
         )
-    return lines
+    note = leak_note(leaking(facts))
+    return [*lines, note] if note else lines
 
 
 def _first_places(one: dict[str, Any]) -> str:
