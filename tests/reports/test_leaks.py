@@ -12,7 +12,7 @@ from oarpipe.config.samples import SamplesConfig
 from tests.reports.conftest import write_report
 from tests.reports.tree import small_book
 
-WORDS = "leaks the target: what images cost in it is no likelihood"
+WORDS = "leak the target: what images cost in them is no likelihood"
 
 
 def with_truth() -> Book:
@@ -54,8 +54,8 @@ def telling(tmp_path_factory: pytest.TempPathFactory) -> str:
 )
 def test_a_section_that_shows_such_orders_names_them_once(telling: str, section: str, names: str) -> None:
     (text,) = re.findall(rf'<section id="{section}".*?</section>', telling, flags=re.DOTALL)
-    told = re.findall(rf"([\w, ]+): by the score “truth”, which looks at the code .*?{WORDS}", text)
-    assert [one.strip() for one in told] == [names]
+    told = re.findall(rf"By the score “truth”: ([\w, ]+)\. It looks at the code .*?{WORDS}", text)
+    assert told == [names]
 
 
 def test_a_page_without_such_orders_does_not_speak_of_them(page: str) -> None:

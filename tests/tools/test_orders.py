@@ -90,7 +90,7 @@ def test_orders_by_the_truth_are_said_to_leak(
     policy = json.dumps({"select": "greedy", "score": score})
     table = write(tmp_path / "known", replace(made, provenance={**made.provenance, "policy": policy}))
     assert main(["orders", table]) == 0
-    words = "known: by the score “truth”, which looks at the code that is to be predicted"
+    words = "By the score “truth”: known. It looks at the code that is to be predicted"
     assert (words in capsys.readouterr().out) == (score == "truth")
     page = tmp_path / "orders.html"
     assert main(["orders", table, "--out", str(page)]) == 0

@@ -13,9 +13,9 @@ def leak_note(names: Sequence[str]) -> str:
     if not names:
         return ""
     return (
-        f"{', '.join(names)}: by the score “truth”, which looks at the code that is to be predicted before "
-        "it chooses a place. Such an order leaks the target: what images cost in it is no likelihood, and no "
-        "generation can follow it."
+        f"By the score “truth”: {', '.join(names)}. It looks at the code that is to be predicted before it "
+        "chooses a place, so these orders leak the target: what images cost in them is no likelihood, and no "
+        "generation can follow them."
     )
 
 
