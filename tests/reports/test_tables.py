@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from oarpipe.base.files import checked
+from oarpipe.base.receipts import checked
 from oarpipe.reports.likelihoods import likelihood_series, likelihood_table
 from oarpipe.reports.results import Results
 from oarpipe.reports.tables import Cell, Column, MainTable, SearchTable, main_table, search_tables

@@ -14,8 +14,9 @@ import torch
 import yaml
 
 from oarpipe.base import noise
-from oarpipe.base.files import Receipt, Stage, checked, write_json
+from oarpipe.base.files import write_json
 from oarpipe.base.grid import Grid
+from oarpipe.base.receipts import Receipt, Stage, checked
 from oarpipe.config.book import Book, validate
 from oarpipe.config.orders import read_image_by_image
 from oarpipe.config.recipe import Recipe

@@ -9,8 +9,9 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from oarpipe.base.files import checked, read_json
+from oarpipe.base.files import read_json
 from oarpipe.base.noise import Stream
+from oarpipe.base.receipts import checked
 from oarpipe.config.outputs import InformationConfig
 from oarpipe.config.recipe import Recipe
 from oarpipe.data.order_table import OrderTable

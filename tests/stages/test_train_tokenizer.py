@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 import torch
 
-from oarpipe.base.files import checked, read_json, sha256
+from oarpipe.base.files import read_json, sha256
 from oarpipe.base.identity import Identity
+from oarpipe.base.receipts import checked
 from oarpipe.config.datasets import ClassifierConfig, DigitsConfig
 from oarpipe.config.recipe import Recipe
 from oarpipe.config.tokenizers import GateConfig, VQGANConfig

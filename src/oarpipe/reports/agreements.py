@@ -6,7 +6,8 @@ from typing import Any
 
 import yaml
 
-from oarpipe.base.files import Receipt, read_json
+from oarpipe.base.files import read_json
+from oarpipe.base.receipts import Receipt
 from oarpipe.config.orders import GreedyConfig, OrdersConfig, leaks
 from oarpipe.data.order_table import OrderTable, rows_in_common
 from oarpipe.data.token_store import TokenStore

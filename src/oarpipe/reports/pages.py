@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from oarpipe.base.files import Receipt
+from oarpipe.base.receipts import Receipt
 from oarpipe.config.outputs import ReportConfig
 from oarpipe.reports.agreements import cheaper_extractions
 from oarpipe.reports.arms import colours, goes_raster_only

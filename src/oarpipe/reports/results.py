@@ -9,7 +9,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from oarpipe.base.files import Receipt, read_json
+from oarpipe.base.files import read_json
+from oarpipe.base.receipts import Receipt
 from oarpipe.errors import FingerprintMismatch, IncompleteData
 from oarpipe.metrics.measurements import Measurement, check_comparable
 from oarpipe.reports.arms import Arm, Recipes, read_arm, told_apart

@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from oarpipe.base.files import Stage
 from oarpipe.base.log import log
+from oarpipe.base.receipts import Stage
 from oarpipe.config.datasets import DatasetConfig, InMemoryConfig
 from oarpipe.config.recipe import Recipe
 from oarpipe.errors import BadInput

@@ -3,8 +3,9 @@
 from pathlib import Path
 
 from oarpipe.base.agreement import check_tokens
-from oarpipe.base.files import Stage, checked, read_sealed, write_json, write_sealed
+from oarpipe.base.files import read_sealed, write_json, write_sealed
 from oarpipe.base.log import progress
+from oarpipe.base.receipts import Stage, checked
 from oarpipe.base.stopping import until_stopped
 from oarpipe.config.orders import OrderConfig, leaks, read_image_by_image
 from oarpipe.config.outputs import InformationConfig

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from oarpipe.base.distributed import leads, shared
-from oarpipe.base.files import Receipt, Stage, checked, write_json
+from oarpipe.base.files import write_json
 from oarpipe.base.log import log, progress
+from oarpipe.base.receipts import Receipt, Stage, checked
 from oarpipe.config.recipe import Recipe
 from oarpipe.config.tokenizers import GateConfig, ImportedTokenizerConfig, VQGANConfig
 from oarpipe.errors import BadInput, GateFailed, IncompleteData

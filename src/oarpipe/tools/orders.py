@@ -5,8 +5,9 @@ import math
 from pathlib import Path
 from typing import Any
 
-from oarpipe.base.files import Receipt, checked, write_text
+from oarpipe.base.files import write_text
 from oarpipe.base.log import log
+from oarpipe.base.receipts import Receipt, checked
 from oarpipe.errors import BadInput
 
 CLASSES_TOLD = 20  # of more, the first places would fill the screen
