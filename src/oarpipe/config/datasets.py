@@ -29,7 +29,9 @@ class KeyedConfig(Strict):
     """Drawn pictures whose best order is known: of 3x3 coloured cells one, the key, tells the others."""
 
     kind: Literal["keyed"]
-    count: int = Field(3000, ge=15, description="pictures of the three classes; a fifth is held out")
+    count: int = Field(
+        3000, ge=15, multiple_of=15, description="pictures of the three classes; of each a fifth is held out"
+    )
     resolution: int = Field(12, ge=3, multiple_of=3, description="side of the pictures, in pixels")
 
 

@@ -46,7 +46,7 @@ def test_a_picture_is_its_cells_and_passes_the_crop_unchanged() -> None:
 
 
 def test_a_picture_is_the_same_in_a_set_of_any_size() -> None:
-    small, large = (KeyedSource(KeyedConfig(kind="keyed", count=n)) for n in (15, 40))
+    small, large = (KeyedSource(KeyedConfig(kind="keyed", count=n)) for n in (15, 45))
     assert small.content(small.listing().place(9)) == large.content(large.listing().place(9))
 
 
