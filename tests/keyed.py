@@ -1,42 +1,24 @@
-"""Images whose best order is known: one key cell tells what all others are likely to show.
-
-On a 3x3 grid the key's place depends on the class. The key shows one of four codes, the first in seven
-of ten images. Every other cell shows the key's mark, a code of its own range, and a wrong mark in one of five
-images, each cell for itself.
-
-If the others followed the key without fail, no cell could be less certain than it: what is computed from
-the key has at most its entropy. It is the wrong marks that make the key the most certain cell at first
-(0.7 against 0.58), and a known key that makes all others more certain than anything was (0.8).
-"""
+"""What is known of the pictures in `data/sources/keyed.py`: codes, the key's order, all true chances."""
 
 from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
 
-from oarpipe.base.grid import Grid
+from oarpipe.data.sources.keyed import CHANCES, GRID, KEYS, PLACES, WRONG, keyed_cells, keyed_labels
 from oarpipe.data.token_store import TokenSet
 
-GRID = Grid(3, 3)
-PLACES = np.array([4, 2, 6])  # of the key, by class
-CHANCES = np.array([0.7, 0.1, 0.1, 0.1])  # of the key's codes
-KEYS = len(CHANCES)
-WRONG = 0.2  # chance of a wrong mark
+# Chance of every mark, a column, under every key, a row.
+_MARKS = np.where(np.eye(KEYS, dtype=bool), 1 - WRONG, WRONG / (KEYS - 1))
 
 
-def keyed(rows: int, seed: int) -> TokenSet:
-    """So many images, the classes in turn."""
-    rng = np.random.default_rng(seed)
-    labels = np.arange(rows) % len(PLACES)
-    key = rng.choice(KEYS, rows, p=CHANCES)
-    is_wrong = rng.random((rows, GRID.positions)) < WRONG
-    shift = np.where(is_wrong, rng.integers(1, KEYS, is_wrong.shape), 0)
-    codes = KEYS + (key[:, None] + shift) % KEYS
-    codes[np.arange(rows), PLACES[labels]] = key
+def keyed(rows: int, first: int = 0) -> TokenSet:
+    """So many pictures from number `first` on, a multiple of 3; codes are the numbers of the colours."""
+    numbers = np.arange(first, first + rows)
     return TokenSet(
-        tokens=codes[:, None].astype(np.int32),
-        labels=labels.astype(np.int32),
-        sample_ids=np.arange(rows, dtype=np.int64),
+        tokens=keyed_cells(numbers)[:, None].astype(np.int32),
+        labels=keyed_labels(rows),
+        sample_ids=numbers,
         splits=np.zeros(rows, np.uint8),
         grid=GRID,
         codebook=2 * KEYS,
@@ -74,15 +56,18 @@ class Exact:
             if where == key_place:
                 weights = weights * (np.arange(KEYS) == code)
             else:
-                weights = weights * self._marks()[:, code - KEYS]
+                weights = weights * _MARKS[:, code - KEYS]
         weights = weights / weights.sum()
-        return float((weights if place == key_place else weights @ self._marks()).max())
+        return float((weights if place == key_place else weights @ _MARKS).max())
 
-    @staticmethod
-    def _marks() -> np.ndarray:
-        """Chance of every mark under every key."""
-        same = np.eye(KEYS, dtype=bool)
-        return np.where(same, 1 - WRONG, WRONG / (KEYS - 1))
+
+def following_after_a_mark() -> float:
+    """How often a mark follows the key where one mark is drawn first, and all other cells by it alone."""
+    joint = CHANCES[:, None] * _MARKS  # of key and mark
+    first = joint.sum(axis=0)
+    key_by_mark = (joint / first).T
+    others = (key_by_mark * (key_by_mark @ _MARKS)).sum(axis=1)
+    return float(first @ (np.diag(key_by_mark) + (GRID.positions - 2) * others)) / (GRID.positions - 1)
 
 
 def all_images() -> np.ndarray:

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import oarpipe
-from oarpipe.base.files import checked
+from oarpipe.base.receipts import checked
 from oarpipe.config.orders import FollowConfig, PolicyConfig, RuleConfig
 from oarpipe.data.order_table import OrderTable
 from oarpipe.data.sample_store import SampleStore

@@ -13,6 +13,7 @@ from oarpipe.config.models import ModelConfig
 from oarpipe.config.orders import GreedyConfig, ScoreName
 from oarpipe.config.samples import SamplesConfig
 from oarpipe.data.batches import TokenBatches
+from oarpipe.data.sources.keyed import CHANCES, GRID, KEYS, PLACES, WRONG
 from oarpipe.decoding.walks import extract_orders, sample_tokens
 from oarpipe.metrics.agreement import class_tau, within_and_between
 from oarpipe.metrics.information import v_information
@@ -21,7 +22,7 @@ from oarpipe.models.position_tokens import PositionTokens
 from oarpipe.orders.sources import build_source
 from oarpipe.training.loop import Run, fit
 from oarpipe.training.objective import nll
-from tests.keyed import CHANCES, GRID, KEYS, PLACES, WRONG, Exact, all_images, key_first, keyed, log_probs
+from tests.keyed import Exact, all_images, key_first, keyed, log_probs
 
 SIZES = {"layers": 2, "heads": 2, "width": 32}
 NO_DROPOUT = {"token_dropout": 0.0, "residual_dropout": 0.0, "ffn_dropout": 0.0}
@@ -48,7 +49,7 @@ class Known:
 
 @pytest.fixture(scope="module")
 def known(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Known]:
-    folder, held_out = tmp_path_factory.mktemp("keyed"), keyed(510, seed=1)
+    folder, held_out = tmp_path_factory.mktemp("keyed"), keyed(510, first=6000)
     schedule = {"kind": "cosine", "warmup": 0.1}
     train = {"steps": 1200, "batch": 32, "lr": 1e-2, "log_every": 400, "schedule": schedule}
     config = ModelConfig.model_validate({"tokens": "keyed", "train": train, "class_dropout": 0, **SIZES})
@@ -58,7 +59,7 @@ def known(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Known]:
         Run(
             name="models/keyed",
             model=model,
-            batches=TokenBatches(keyed(6000, seed=0), batch=32, seed=0),
+            batches=TokenBatches(keyed(6000), batch=32, seed=0),
             source=build_source(config.order, GRID, 0),
             config=config,
             seed=0,
@@ -138,8 +139,8 @@ def test_images_drawn_greedily_begin_at_the_key_and_follow_it(known: Known, tmp_
     places = torch.from_numpy(PLACES)[labels]
     assert (walk.order[:, 0] == places).all()
     key = walk.tokens.gather(1, places[:, None])
-    assert (key < KEYS).all()
-    shares = torch.bincount(key[:, 0], minlength=KEYS).numpy() / 600
+    assert float((key < KEYS).double().mean()) > 0.99
+    shares = torch.bincount(key[:, 0], minlength=KEYS).numpy()[:KEYS] / 600
     np.testing.assert_allclose(shares, CHANCES, atol=0.08)
     follows = (walk.tokens == KEYS + key).sum(dim=1).double() / (GRID.positions - 1)
     assert float(follows.mean()) == pytest.approx(1 - WRONG, abs=0.03)

@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from oarpipe.base.files import checked, sha256
+from oarpipe.base.files import sha256
 from oarpipe.base.log import read_metrics
+from oarpipe.base.receipts import checked
 from oarpipe.cli import main
 from oarpipe.config.recipe import Recipe
 from oarpipe.data.sharded import ShardedStore

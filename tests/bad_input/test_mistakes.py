@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from oarpipe.base.files import checked
+from oarpipe.base.receipts import checked
 from oarpipe.cli import main
 from oarpipe.config.datasets import FolderConfig
 from oarpipe.config.recipe import Recipe

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from oarpipe.base.files import RECEIPT, sha256
+from oarpipe.base.files import sha256
+from oarpipe.base.receipts import RECEIPT
 
 ROOT = Path(__file__).parents[2]
 MARK = ".writer.json"

@@ -11,8 +11,9 @@ from pathlib import Path
 
 from oarpipe.base import heartbeat
 from oarpipe.base.attempts import end_all
-from oarpipe.base.files import Stage, write_text
+from oarpipe.base.files import write_text
 from oarpipe.base.log import progress, set_up_logging
+from oarpipe.base.receipts import Stage
 from oarpipe.base.shards import Shard
 from oarpipe.base.stopping import until_stopped, within
 from oarpipe.config.datasets import DigitsConfig

@@ -154,6 +154,12 @@ def with_orders(entry: dict[str, Any], **changes: dict[str, Any]) -> Book:
     return validate(raw, "tiny")
 
 
+def test_a_model_may_train_on_orders_of_some_images_where_the_others_get_orders_too() -> None:
+    some = {"kind": "table", "orders": "other", "otherwise": {"kind": "class_mean", "orders": "greedy"}}
+    book = with_orders({"count": 7}, models={"few": {"like": "greedy", "order": some}})
+    assert book.ingredients("models", "few")["orders"] == [("orders", "other"), ("orders", "greedy")]
+
+
 def test_an_extraction_may_follow_the_class_means_of_another() -> None:
     follow = {"select": "follow", "order": {"kind": "class_mean", "orders": "greedy"}}
     book = with_orders({"policy": follow})

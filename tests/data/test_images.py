@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from oarpipe.base.files import checked
+from oarpipe.base.receipts import checked
 from oarpipe.config.datasets import DigitsConfig, FolderConfig
 from oarpipe.config.recipe import Recipe
 from oarpipe.data.images import ImageSource, open_images

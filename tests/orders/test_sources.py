@@ -84,6 +84,29 @@ def test_a_sample_without_an_order_is_an_error_that_names_it() -> None:
         sources()["table"](visits([10, 99]))
 
 
+def test_a_sample_without_an_order_gets_one_of_the_source_that_is_given_for_it() -> None:
+    """Of each sample, the row that either source alone gives."""
+    config = {"kind": "table", "orders": "greedy", "otherwise": {"kind": "permutation"}}
+    source = build_source(TableConfig.model_validate(config), GRID, 5, {"greedy": Written()})
+    asked = visits([9, 13, 99, 10, 14], first=7, epoch=1.5)
+    drawn = build_source(PermutationConfig(kind="permutation"), GRID, 5)(asked)
+    assert source(asked).tolist() == [
+        drawn[0].tolist(),
+        Written.order[3].tolist(),
+        drawn[2].tolist(),
+        Written.order[0].tolist(),
+        drawn[4].tolist(),
+    ]
+
+
+def test_an_image_that_is_left_out_has_a_new_random_order_at_every_visit() -> None:
+    config = {"kind": "table", "orders": "greedy", "otherwise": {"kind": "random"}}
+    source = build_source(TableConfig.model_validate(config), GRID, 5, {"greedy": Written()})
+    first, second = source(visits([10, 99])), source(visits([10, 99], first=50))
+    same = (first == second).all(dim=1)
+    assert same.tolist() == [True, False]
+
+
 def test_a_class_without_an_extracted_order_has_no_mean_order() -> None:
     with pytest.raises(BadInput, match="no extracted order of class 3"):
         sources()["class_mean"](visits([16]))

@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from oarpipe.base.files import Receipt, hash_of, write_json
+from oarpipe.base.files import hash_of, write_json
+from oarpipe.base.receipts import Receipt
 from oarpipe.config.recipe import FORMATS
 
 MODEL = {"init": "any", "train": {"lr": 5e-4, "betas": [0.9, 0.95]}}

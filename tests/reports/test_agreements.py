@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from oarpipe.base.files import checked, read_json, write_json
+from oarpipe.base.files import read_json, write_json
+from oarpipe.base.receipts import checked
 from oarpipe.config.book import Book
 from oarpipe.config.orders import GreedyConfig, LazyConfig, OrdersConfig
 from oarpipe.config.outputs import InformationConfig

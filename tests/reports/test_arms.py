@@ -47,6 +47,7 @@ def models(**entries: Any) -> dict[str, dict[str, Any]]:
         "models": {"any": base, **tuned},
         "orders": {
             "greedy": {"model": "any", "tokens": "t"},
+            "few": {"model": "any", "tokens": "t", "count": 1000},
             "near": {"model": "any", "tokens": "t", "policy": {"select": "near", "strength": 0.3}},
             "other": {"model": "any", "tokens": "t", "temperature": 0.5, "guidance": 2.0},
         },
@@ -64,6 +65,7 @@ def test_every_order_source_has_a_name() -> None:
         another={"order": {"kind": "another", "orders": "greedy"}},
         own={"order": {"kind": "permutation"}},
         backwards={"order": {"kind": "reversed", "of": {"kind": "table", "orders": "greedy"}}},
+        some={"order": {"kind": "table", "orders": "few", "otherwise": {"kind": "random"}}},
         floor={"order": {"kind": "anneal", "to": {"kind": "table", "orders": "greedy"}, "floor": 0.3}},
     )
     said = {n: read_tuning(n, tables["models"], tables["orders"]) for n in tables["models"]}
@@ -77,6 +79,7 @@ def test_every_order_source_has_a_name() -> None:
         "another": ("another image's greedy", "no"),
         "own": ("one random a sample", "no"),
         "backwards": ("greedy reversed", "no"),
+        "some": ("1,000 images' greedy, else random", "no"),
         "floor": ("greedy", "yes, floor 0.3"),
     }
 

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from oarpipe.base.files import checked, read_json
+from oarpipe.base.files import read_json
+from oarpipe.base.receipts import checked
 from oarpipe.reports.arms import Tuning
 from oarpipe.reports.claims import Verdict
 from oarpipe.reports.health import Health, health

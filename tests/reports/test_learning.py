@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from oarpipe.base.files import checked
+from oarpipe.base.receipts import checked
 from oarpipe.reports.learning import reconstructions
 from oarpipe.reports.results import Results
 from tests.reports.tree import grow, small_book

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from oarpipe.base.files import checked, read_json
+from oarpipe.base.files import read_json
+from oarpipe.base.receipts import checked
 from oarpipe.config.outputs import InformationConfig
 from oarpipe.config.recipe import Recipe
 from oarpipe.data.images import open_images

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from oarpipe.base.files import checked
+from oarpipe.base.receipts import checked
 from oarpipe.config.outputs import PublishedConfig
 from oarpipe.errors import BadInput
 from oarpipe.reports.published import Reached, reached

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from oarpipe.base.files import Receipt, write_json
+from oarpipe.base.files import write_json
 from oarpipe.base.identity import Identity
+from oarpipe.base.receipts import Receipt
 from oarpipe.errors import FingerprintMismatch
 from oarpipe.metrics.measurements import Measurement, Network
 from oarpipe.reports.results import Results

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from oarpipe.base.files import checked
+from oarpipe.base.receipts import checked
 from oarpipe.config.outputs import ReportConfig
 from oarpipe.reports.pictures import Pictures, pictures
 from oarpipe.reports.results import Results

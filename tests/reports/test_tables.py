@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from oarpipe.base.files import checked
+from oarpipe.base.receipts import checked
 from oarpipe.reports.results import Results
 from oarpipe.reports.tables import Cell, Column, MainTable, SearchTable, main_table, search_tables
 from tests.reports.tree import grow, small_book

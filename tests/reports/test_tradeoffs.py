@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from oarpipe.base.files import checked, read_json, write_json
+from oarpipe.base.files import read_json, write_json
+from oarpipe.base.receipts import checked
 from oarpipe.config.book import Book, validate
 from oarpipe.config.orders import FollowConfig, GreedyConfig, PredictedConfig, RandomConfig
 from oarpipe.decoding.flops import walk_cost

@@ -14,9 +14,11 @@ import torch
 import yaml
 
 from oarpipe.base import noise
-from oarpipe.base.files import Receipt, Stage, checked, write_json
+from oarpipe.base.files import write_json
 from oarpipe.base.grid import Grid
+from oarpipe.base.receipts import Receipt, Stage, checked
 from oarpipe.config.book import Book, validate
+from oarpipe.config.orders import read_image_by_image
 from oarpipe.config.recipe import Recipe
 from oarpipe.data.images import ImageSource, open_images
 from oarpipe.data.index import ImageIndex
@@ -356,6 +358,12 @@ class _Grower:
                 models.setdefault(model, {})[order] = {"nll": float(own.mean()), "per_sample": own.tolist()}
             models[model].get("random", {})["spread"] = 0.05 + i / 100
         facts = {"split": "test", "count": 360, "positions": GRID.positions, "models": models, "draws": 2}
+        extractions: Any = self.book.tables["orders"]
+        facts["leaking"] = [
+            name
+            for name, source in recipe.entry.orders.items()
+            if any(extractions[one.orders].policy.score == "truth" for one in read_image_by_image(source))
+        ]
         if recipe.entry.classification is not None:
             facts["classification"] = classes
         write_json(out / "information.json", facts)

@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from oarpipe.base.files import Stage, checked, write_text
+from oarpipe.base.files import write_text
 from oarpipe.base.grid import Grid
+from oarpipe.base.receipts import Stage, checked
 from oarpipe.config.base import Strict
 from oarpipe.config.models import ModelConfig
 from oarpipe.config.orders import OrdersConfig

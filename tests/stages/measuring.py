@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from oarpipe.base.files import Receipt, Stage, remove, write_json
+from oarpipe.base.files import remove, write_json
 from oarpipe.base.grid import Grid
+from oarpipe.base.receipts import Receipt, Stage
 from oarpipe.config.recipe import Recipe
 from oarpipe.config.tables import validate_entry
 from oarpipe.data.indexing import examine

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from oarpipe.base.files import checked
+from oarpipe.base.receipts import checked
 from oarpipe.benchmarks import machine, run
 from oarpipe.cli import main
 from oarpipe.config.benchmarks import BenchmarkConfig

@@ -25,10 +25,10 @@ def quick_clock(monkeypatch: pytest.MonkeyPatch) -> None:
 class Line:
     """A token store, a model of it, and orders extracted with that model."""
 
-    def __init__(self, root: Path, policy: object, *, first: int = 0, split: str = "train") -> None:
+    def __init__(self, root: Path, policy: object, *, first: int = 0, **extraction: object) -> None:
         self.tokens = tokens(root / "tokens", views=2, first=first)
         self.init = real_model(root / "any", self.tokens)
-        self.orders, recipe = root / "greedy", orders_recipe(policy=policy, split=split)
+        self.orders, recipe = root / "greedy", orders_recipe(policy=policy, **extraction)
         extract(recipe, model=self.init, tokens=self.tokens, out=self.orders)
         merge_orders(recipe, model=self.init, tokens=self.tokens, out=self.orders)
 
@@ -55,6 +55,21 @@ def test_distilling_raster_orders_is_training_in_raster(
     train(plain, tokens=raster.tokens, init=raster.init, out=tmp_path / "plain")
     hashes = [sha256(tmp_path / name / "model.safetensors") for name in ("tuned", "plain")]
     assert hashes[0] == hashes[1]
+
+
+def test_images_without_an_order_are_trained_in_the_orders_of_the_other_source(tmp_path: Path) -> None:
+    line = Line(tmp_path, {"select": "follow", "order": RASTER}, count=3)
+    for name, order in (
+        ("some", {**TABLE, "otherwise": RASTER}),
+        ("others", {**TABLE, "otherwise": {"kind": "rule", "name": "spiral"}}),
+    ):
+        recipe = model_recipe(name, init="any", order=order)
+        distill(recipe, tokens=line.tokens, init=line.init, orders=[line.orders], out=tmp_path / name)
+    plainly = model_recipe("plain", init="any", order=RASTER)
+    train(plainly, tokens=line.tokens, init=line.init, out=tmp_path / "plain")
+    some, others, plain = (sha256(tmp_path / n / "model.safetensors") for n in ("some", "others", "plain"))
+    assert some == plain
+    assert others != plain
 
 
 def test_other_orders_make_another_model(raster: Line, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from oarpipe.base.files import Receipt, checked
+from oarpipe.base.receipts import Receipt, checked
 from oarpipe.base.shards import Shard
 from oarpipe.config.orders import OrdersConfig, PerStepConfig
 from oarpipe.config.recipe import Recipe

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from oarpipe.base.files import Receipt, checked
+from oarpipe.base.receipts import Receipt, checked
 from oarpipe.base.shards import Shard
 from oarpipe.config.recipe import Recipe
 from oarpipe.config.samples import SamplesConfig

@@ -12,7 +12,8 @@ import yaml
 from safetensors.torch import load_file, save_file
 
 import oarpipe
-from oarpipe.base.files import checked, read_json, sha256
+from oarpipe.base.files import read_json, sha256
+from oarpipe.base.receipts import checked
 from oarpipe.cli import main
 from oarpipe.config.models import ImportedModelConfig
 from oarpipe.config.outputs import InformationConfig

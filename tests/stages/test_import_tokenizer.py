@@ -10,7 +10,7 @@ import torch
 import yaml
 
 from oarpipe import load_tokenizer
-from oarpipe.base.files import checked
+from oarpipe.base.receipts import checked
 from oarpipe.cli import main
 from oarpipe.config.datasets import DigitsConfig
 from oarpipe.config.recipe import Recipe

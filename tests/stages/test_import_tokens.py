@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from oarpipe.base.files import checked
 from oarpipe.base.grid import Grid
+from oarpipe.base.receipts import checked
 from oarpipe.cli import main
 from oarpipe.config.recipe import Recipe
 from oarpipe.config.tokenizers import ImportedTokensConfig

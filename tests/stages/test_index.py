@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from pydantic import TypeAdapter
 
-from oarpipe.base.files import checked
+from oarpipe.base.receipts import checked
 from oarpipe.config.datasets import DatasetConfig, DigitsConfig
 from oarpipe.config.recipe import Recipe
 from oarpipe.data.index import ImageIndex

@@ -10,8 +10,9 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from oarpipe.base.files import checked, read_json
+from oarpipe.base.files import read_json
 from oarpipe.base.noise import Stream
+from oarpipe.base.receipts import checked
 from oarpipe.config.outputs import InformationConfig
 from oarpipe.config.recipe import Recipe
 from oarpipe.data.order_table import OrderTable
@@ -85,6 +86,22 @@ def test_every_likelihood_is_the_one_computed_by_hand(line: Line, tmp_path: Path
                 assert told[name]["per_sample"][row] == pytest.approx(expected, abs=1e-5)
         for walked in told.values():
             assert walked["nll"] == pytest.approx(np.mean(walked["per_sample"]), abs=1e-5)
+
+
+def test_orders_that_were_chosen_by_the_truth_are_named(line: Line, tmp_path: Path) -> None:
+    assert line.run(tmp_path / "greedy")["leaking"] == []
+    recipe = orders_recipe(split="test", policy={"select": "greedy", "score": "truth"})
+    folder = tmp_path / "extraction"
+    extract(recipe, model=line.models[0], tokens=line.tokens, out=folder)
+    merge_orders(recipe, model=line.models[0], tokens=line.tokens, out=folder)
+    orders = {
+        "mean": {"kind": "class_mean", "orders": "greedy"},
+        "back": {"kind": "reversed", "of": ORDERS["greedy"]},
+    }
+    entry = InformationConfig.model_validate({"tokens": "tokens", "orders": orders})
+    asked = Recipe("information", "main", 0, entry)
+    information(asked, models=line.models, tokens=line.tokens, orders=[folder], out=tmp_path / "truth")
+    assert read_json(tmp_path / "truth/information.json")["leaking"] == ["back"]
 
 
 def test_the_random_orders_are_the_same_for_every_model_and_batch(line: Line, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from oarpipe.base.files import Stage, checked
+from oarpipe.base.receipts import Stage, checked
 from oarpipe.config.orders import OrdersConfig
 from oarpipe.config.recipe import Recipe
 from oarpipe.data.order_table import NO_CAPTION, OrderTable, part_name, part_ranges

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from oarpipe.base.files import Stage, checked
+from oarpipe.base.receipts import Stage, checked
 from oarpipe.data.sample_store import SampleStore
 from oarpipe.errors import IncompleteData
 from oarpipe.stages.merge_samples import merge_samples
@@ -96,7 +96,7 @@ def test_a_merge_killed_before_its_receipt_is_finished_by_the_next(
 ) -> None:
     generate(inputs, tmp_path / "out")
     with monkeypatch.context() as patch:
-        patch.setattr("oarpipe.base.files.Stage.finish", _kill)
+        patch.setattr("oarpipe.base.receipts.Stage.finish", _kill)
         with pytest.raises(KeyboardInterrupt):
             merge_samples(RECIPE, **inputs, out=tmp_path / "out")
     merge_samples(RECIPE, **inputs, out=tmp_path / "out")

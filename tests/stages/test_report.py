@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from oarpipe.base.files import read_receipt
+from oarpipe.base.receipts import read_receipt
 from oarpipe.errors import FingerprintMismatch, IncompleteData
 from oarpipe.stages.report import report
 from tests.reports.tree import grow, small_book

@@ -8,7 +8,8 @@ import pytest
 import scipy.linalg
 import torch
 
-from oarpipe.base.files import checked, read_json
+from oarpipe.base.files import read_json
+from oarpipe.base.receipts import checked
 from oarpipe.config.recipe import Recipe
 from oarpipe.config.samples import SearchConfig
 from oarpipe.data.images import open_images

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from oarpipe.base.files import Stage, checked, read_receipt
+from oarpipe.base.receipts import Stage, checked, read_receipt
 from oarpipe.base.shards import Shard
 from oarpipe.config.tables import validate_entry
 from oarpipe.data.order_table import OrderTable

@@ -11,8 +11,8 @@ import psutil
 import pytest
 from safetensors.torch import load_file
 
-from oarpipe.base.files import checked, read_receipt
 from oarpipe.base.log import read_metrics
+from oarpipe.base.receipts import checked, read_receipt
 from oarpipe.cli import main
 from oarpipe.stages.train import train
 from oarpipe.training import loop

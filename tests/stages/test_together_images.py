@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from oarpipe.base.distributed import world
-from oarpipe.base.files import checked, read_receipt
+from oarpipe.base.receipts import checked, read_receipt
 from oarpipe.config.datasets import DigitsConfig
 from oarpipe.config.recipe import Recipe
 from oarpipe.config.tokenizers import TokensConfig, VQGANConfig

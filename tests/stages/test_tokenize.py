@@ -10,8 +10,8 @@ from jaxtyping import Int, UInt8
 from PIL import Image
 from torch import Tensor
 
-from oarpipe.base.files import checked
 from oarpipe.base.grid import Grid
+from oarpipe.base.receipts import checked
 from oarpipe.config.datasets import DigitsConfig
 from oarpipe.config.recipe import Recipe
 from oarpipe.config.tokenizers import TokensConfig
@@ -150,7 +150,7 @@ def test_a_run_killed_between_publishing_and_its_receipt_only_finishes(
     dataset: Path, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr("oarpipe.base.files.Stage.finish", _kill)
+        patch.setattr("oarpipe.base.receipts.Stage.finish", _kill)
         with pytest.raises(KeyboardInterrupt):
             run(dataset, out, Quadrants(), patch)
     second = Quadrants()

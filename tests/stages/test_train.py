@@ -13,8 +13,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from oarpipe.base.files import checked, sha256
+from oarpipe.base.files import sha256
 from oarpipe.base.log import read_metrics
+from oarpipe.base.receipts import checked
 from oarpipe.cli import main
 from oarpipe.errors import BadInput
 from oarpipe.models import load_model

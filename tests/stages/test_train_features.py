@@ -3,8 +3,9 @@ import io
 import pytest
 import torch
 
-from oarpipe.base.files import read_receipt, sha256
+from oarpipe.base.files import sha256
 from oarpipe.base.log import read_metrics
+from oarpipe.base.receipts import read_receipt
 from oarpipe.config.tables import validate_entry
 from oarpipe.errors import BadInput, FingerprintMismatch, IncompleteData
 from oarpipe.metrics.extractors import import_torch_fidelity, load_extractor

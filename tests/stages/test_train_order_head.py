@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from oarpipe.base.files import checked, read_json, sha256
+from oarpipe.base.files import read_json, sha256
 from oarpipe.base.log import read_metrics
+from oarpipe.base.receipts import checked
 from oarpipe.base.shards import Shard
 from oarpipe.cli import main
 from oarpipe.config.order_heads import OrderHeadConfig

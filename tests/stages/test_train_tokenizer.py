@@ -5,10 +5,14 @@ from typing import Any
 import pytest
 import torch
 
+from oarpipe.base.files import read_json, sha256
+from oarpipe.base.identity import Identity
+from oarpipe.base.receipts import checked
 from oarpipe.config.datasets import ClassifierConfig, DigitsConfig
 from oarpipe.config.recipe import Recipe
 from oarpipe.config.tokenizers import GateConfig, VQGANConfig
 from oarpipe.errors import BadInput, GateFailed, IncompleteData
+from oarpipe.metrics.measurements import Measurement, Network
 from oarpipe.stages.index import index
 from oarpipe.stages.train_features import train_features
 from oarpipe.stages.train_tokenizer import _check_gate, train_tokenizer
@@ -67,7 +71,7 @@ def test_a_tokenizer_is_published_with_a_report_of_its_reconstructions(
     receipt = json.loads((tmp_path / "receipt.json").read_text())
     assert set(receipt["files"]) == {"tokenizer.safetensors", "tokenizer.yaml"}
     report = json.loads((tmp_path / "reconstruction.json").read_text())
-    assert set(report) == {"count", "psnr", "ssim", "usage", "perplexity", "rfd[digits]"}
+    assert set(report) == {"count", "psnr", "ssim", "usage", "perplexity", "rfd[digits]", "values"}
     assert report["count"] == 360
     assert report["rfd[digits]"] > 0
     tokenizer = load_tokenizer(tmp_path)
@@ -95,6 +99,19 @@ def test_random_crops_change_the_training_and_are_the_same_again(
     a, b, c = ((tmp_path / name / "tokenizer.safetensors").read_bytes() for name in "abc")
     assert a == b
     assert a != c
+
+
+def test_the_distance_of_reconstructions_tells_what_it_is(
+    ingredients: tuple[Path, Path], tmp_path: Path
+) -> None:
+    train_tokenizer(recipe(gate=GATE), dataset=ingredients[0], features=ingredients[1], out=tmp_path)
+    report = read_json(tmp_path / "reconstruction.json")
+    found = Measurement.read(report["values"]["fidelity"]["rfd[digits]"])
+    assert (found.value, found.count) == (report["rfd[digits]"], 360)
+    digits = checked(ingredients[0], "datasets")
+    assert found.reference == Identity.of_split("digits", digits.digest, "test", 360)
+    weights = sha256(ingredients[1] / "classifier.safetensors")
+    assert found.network == Network("digits", "classifier", weights)
 
 
 def test_a_failed_gate_says_what_came_and_what_to_change_and_leaves_no_receipt(

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from oarpipe.base.files import Stage
 from oarpipe.base.grid import Grid
+from oarpipe.base.receipts import Stage
 from oarpipe.config.recipe import Recipe
 from oarpipe.data.sample_store import SampleStore
 from tests.stages.measuring import recipe_of

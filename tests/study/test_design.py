@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from oarpipe.base.files import checked
+from oarpipe.base.receipts import checked
 from oarpipe.data.sample_store import SampleStore
 from oarpipe.errors import BadInput, FingerprintMismatch
 from oarpipe.study.design import Design, design

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from oarpipe.base.files import checked
+from oarpipe.base.receipts import checked
 from oarpipe.errors import BadInput, IncompleteData
 from oarpipe.study.answers import Gathered, LeftOut
 from oarpipe.study.design import Design, design

@@ -19,4 +19,5 @@ SMALL = {
         kind="vqgan", stem="strided", factor=2, width=4, multipliers=[1, 2], attention=True, code_dim=4,
         codebook=12,
     ),
+    "pixels": VQGANAnatomy(kind="vqgan", stem="pixels", factor=4, code_dim=4, codebook=12),
 }  # fmt: skip

@@ -26,6 +26,7 @@ ANATOMIES: list[dict[str, Any]] = [
     {"stem": "patch", "factor": 4, "width": 8, "multipliers": [1, 2], "blocks": 2, "attention": True},
     {"stem": "strided", "factor": 4, "width": 8, "multipliers": [1, 2, 4], "blocks": 1},
     {"stem": "strided", "factor": 4, "width": 8, "multipliers": [1, 1, 2], "blocks": 2, "attention": True},
+    {"stem": "pixels", "factor": 4},
 ]
 
 

@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 import torch
 from torch.nn import functional as F
@@ -43,6 +45,29 @@ def test_using_a_tokenizer_is_its_training_pass(name: str) -> None:
     assert torch.equal(tokens, quantised.tokens)
     difference = model.decode(tokens, model.grid(8)).int() - to_uint8(reconstructions).int()
     assert difference.abs().max() <= 1  # the straight-through sum rounds once more
+
+
+def test_with_a_stem_of_pixels_a_patchs_code_and_its_copy_are_its_own() -> None:
+    model, images = small("pixels"), pictures(1)
+    other = images.clone()
+    other[..., :4, 4:] = 255 - other[..., :4, 4:]  # the upper right patch
+    codes = model.encode(torch.cat([images, other]))
+    assert codes[0, [0, 2, 3]].tolist() == codes[1, [0, 2, 3]].tolist()
+    copies = model.decode(torch.tensor([[0, 1, 2, 3], [0, 5, 2, 3]]), model.grid(8))
+    has_changed = (copies[0] != copies[1]).any(dim=0)
+    assert has_changed[:4, 4:].any()
+    assert not has_changed[4:].any()
+    assert not has_changed[:, :4].any()
+
+
+@pytest.mark.parametrize(
+    "option", [{"width": 8}, {"multipliers": [1, 2]}, {"blocks": 2}, {"attention": True}]
+)
+def test_a_stem_of_pixels_has_no_network_to_shape(option: dict[str, Any]) -> None:
+    entry = {"kind": "vqgan", "dataset": "d", "stem": "pixels", "train": {"steps": 1}, **option}
+    made, problems = validate_entry("tokenizers", "cells", entry)
+    assert made is None
+    assert f"{next(iter(option))}: a pixels stem has no network between patch and code" in problems[0]
 
 
 def test_an_images_codes_do_not_depend_on_its_batch() -> None:

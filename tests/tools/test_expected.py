@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 import yaml
 
-from oarpipe.base.files import Stage, write_json, write_text
+from oarpipe.base.files import write_json, write_text
+from oarpipe.base.receipts import Stage
 from oarpipe.cli import main
 from oarpipe.tools.expected import WITHIN
 from tests.reports.walked import RASTER, order_table

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from oarpipe.base.files import read_receipt, sha256
+from oarpipe.base.files import sha256
 from oarpipe.base.identity import Identity
+from oarpipe.base.receipts import read_receipt
 from oarpipe.cli import main
 from oarpipe.metrics import adm, fidelity
 from oarpipe.metrics.extractors import load_extractor

@@ -82,6 +82,21 @@ def test_a_page_holds_all_and_asks_the_network_for_nothing(tmp_path: Path) -> No
     assert "None" not in text
 
 
+@pytest.mark.parametrize("score", ["truth", "max_prob"])
+def test_orders_by_the_truth_are_said_to_leak(
+    score: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = order_table([(i, 0, RASTER) for i in range(4)])
+    policy = json.dumps({"select": "greedy", "score": score})
+    table = write(tmp_path / "known", replace(made, provenance={**made.provenance, "policy": policy}))
+    assert main(["orders", table]) == 0
+    words = "By the score “truth”: known. It looks at the code that is to be predicted"
+    assert (words in capsys.readouterr().out) == (score == "truth")
+    page = tmp_path / "orders.html"
+    assert main(["orders", table, "--out", str(page)]) == 0
+    assert (words in page.read_text()) == (score == "truth")
+
+
 def test_generated_samples_are_orders_with_pictures(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

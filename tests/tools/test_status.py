@@ -12,8 +12,9 @@ import pytest
 
 from oarpipe.base import heartbeat
 from oarpipe.base.attempts import end_all
-from oarpipe.base.files import Stage, write_text
+from oarpipe.base.files import write_text
 from oarpipe.base.log import progress
+from oarpipe.base.receipts import Stage
 from oarpipe.base.shards import Shard
 from oarpipe.cli import main
 from oarpipe.config.datasets import DigitsConfig

@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 
 from oarpipe.config.book import SHARED, Book, load_book
+from oarpipe.config.datasets import InMemoryConfig
 from oarpipe.errors import ConfigError
 
 
@@ -138,14 +139,14 @@ def threads_of_model(wildcards) -> int:
 
 
 def threads_of_images(table: str):
-    """Threads function: eight decode where there are files to decode; digits lie in memory."""
+    """Threads function: eight decode where there are files to decode."""
 
     def threads(wildcards) -> int:
         entry = BOOK.entry(table, wildcards.name)
         dataset = (
             entry if table == "datasets" else BOOK.entry("datasets", entry.dataset)
         )
-        return 1 if dataset.kind == "digits" else 8
+        return 1 if isinstance(dataset, InMemoryConfig) else 8
 
     return threads
 

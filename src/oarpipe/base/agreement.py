@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from oarpipe.base.files import Receipt, checked
+from oarpipe.base.receipts import Receipt, checked
 from oarpipe.config.orders import PolicyConfig, PredictedConfig
 from oarpipe.errors import BadInput, FingerprintMismatch
 

@@ -38,6 +38,7 @@ class Stream(IntEnum):
     CLASS_ORDER = 16  # random orders that stay a class's own
     ANOTHER = 17  # whose order a sample gets in place of its own
     STUDY = 18  # pairs of a preference study, degraded pictures, resampling of its answers
+    KEYED = 19  # what pictures with a key cell show
 
 
 def philox(counter: Int[Tensor, "*S 4"], key: tuple[int, int]) -> Int[Tensor, "*S 4"]:

@@ -25,6 +25,16 @@ class DigitsConfig(Strict):
     resolution: int = Field(24, ge=8, description="side of the images after bicubic resizing, in pixels")
 
 
+class KeyedConfig(Strict):
+    """Drawn pictures whose best order is known: of 3x3 coloured cells one, the key, tells the others."""
+
+    kind: Literal["keyed"]
+    count: int = Field(
+        3000, ge=15, multiple_of=15, description="pictures of the three classes; of each a fifth is held out"
+    )
+    resolution: int = Field(12, ge=3, multiple_of=3, description="side of the pictures, in pixels")
+
+
 class _ImagesConfig(Strict):
     """What all kinds of image collections have in common."""
 
@@ -119,7 +129,8 @@ class ArraysConfig(_ImagesConfig):
 
 
 ImagesConfig = FolderConfig | TarConfig | ListConfig | CaptionsConfig | ArraysConfig
-DatasetConfig = Annotated[DigitsConfig | ImagesConfig, Field(discriminator="kind")]
+InMemoryConfig = DigitsConfig | KeyedConfig  # no files lie behind these
+DatasetConfig = Annotated[InMemoryConfig | ImagesConfig, Field(discriminator="kind")]
 
 
 class ClassifierConfig(Strict):

@@ -54,8 +54,12 @@ def _model_misfits(book: "Book") -> Iterable[str]:
                 )
             if orders.split == "test":
                 yield f"models.{name}: trains on the train split, but orders.{table} has the test split's"
-            if orders.count is not None and table in read_image_by_image(model.order):
-                yield f"models.{name}: trains on all images, but orders.{table} has {orders.count} orders"
+            needed = {read.orders for read in read_image_by_image(model.order) if read.otherwise is None}
+            if orders.count is not None and table in needed:
+                yield (
+                    f"models.{name}: trains on all images, but orders.{table} has {orders.count} orders; "
+                    "say which orders the others get, `otherwise: {kind: random}`"
+                )
 
 
 def _raster_misfits(book: "Book") -> Iterable[str]:
@@ -158,15 +162,19 @@ def _data_misfits(book: "Book") -> Iterable[str]:
                     "held out; give them `test_every`, or ask for another split"
                 )
     for name, entries in book.tables["information"].items():
-        read = {table for order in entries.orders.values() for table in read_image_by_image(order)}
-        for table in sorted(read):
+        tables = [read for order in entries.orders.values() for read in read_image_by_image(order)]
+        for table, has_all in sorted({(read.orders, read.otherwise is None) for read in tables}):
             orders: Any = book.entry("orders", table)
             if orders.split not in ("all", entries.split):
                 yield (
                     f"information.{name}: walks the {entries.split} split, but orders.{table} "
                     f"has the {orders.split} split's orders"
                 )
-            elif orders.count is not None and (orders.split, orders.count) != (entries.split, entries.count):
+            elif (
+                has_all
+                and orders.count is not None
+                and (orders.split, orders.count) != (entries.split, entries.count)
+            ):
                 yield (
                     f"information.{name}: walks {_images(entries)}, but orders.{table} "
                     f"has the orders of {_images(orders)}"

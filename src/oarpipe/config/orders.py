@@ -1,6 +1,7 @@
 """Orders: the rules that name one, the sources that give one a sample, the policies that find one."""
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -54,13 +55,6 @@ class LocalityConfig(Strict):
     )
 
 
-class TableConfig(Strict):
-    """The order written down for each sample by an extraction."""
-
-    kind: Literal["table"]
-    orders: Annotated[str, Ref("orders")] = Field(description="extraction to read")
-
-
 class ClassMeanConfig(Strict):
     """One order a class: positions by their mean step in the class's extracted training orders."""
 
@@ -78,15 +72,21 @@ class AnotherConfig(Strict):
     orders: Annotated[str, Ref("orders")] = Field(description="extraction to read")
 
 
-_Plain = (
-    RuleConfig
-    | RandomConfig
-    | PermutationConfig
-    | LocalityConfig
-    | TableConfig
-    | ClassMeanConfig
-    | AnotherConfig
-)
+# An order for any image whatever, and not only for those of an extraction.
+_AnyImage = RuleConfig | RandomConfig | PermutationConfig | LocalityConfig | ClassMeanConfig | AnotherConfig
+
+
+class TableConfig(Strict):
+    """The order written down for each sample by an extraction."""
+
+    kind: Literal["table"]
+    orders: Annotated[str, Ref("orders")] = Field(description="extraction to read")
+    otherwise: Annotated[_AnyImage, Field(discriminator="kind")] | None = Field(
+        None, description="source for images that the extraction leaves out (`count`); null: it has them all"
+    )
+
+
+_Plain = _AnyImage | TableConfig
 PlainSource = Annotated[_Plain, Field(discriminator="kind")]
 
 
@@ -122,17 +122,17 @@ class AnnealConfig(Strict):
 OrderConfig = Annotated[_Fixed | AnnealConfig, Field(discriminator="kind")]
 
 
-def read_image_by_image(order: OrderConfig) -> set[str]:
+def read_image_by_image(order: OrderConfig) -> list[TableConfig]:
     """The extractions of which a source gives each image its own order."""
     match order:
         case AnnealConfig():
-            return read_image_by_image(order.start) | read_image_by_image(order.to)
+            return read_image_by_image(order.start) + read_image_by_image(order.to)
         case ReversedConfig() | MirroredConfig():
             return read_image_by_image(order.of)
         case TableConfig():
-            return {order.orders}
+            return [order]
         case _:
-            return set()
+            return []
 
 
 def drawn_anew(order: OrderConfig) -> bool:
@@ -152,6 +152,14 @@ class PerStepConfig(Strict):
 
 
 ScoreName = Literal["max_prob", "margin", "entropy", "doubt", "truth"]
+
+
+def leaks(policy: Mapping[str, Any]) -> bool:
+    """Whether an extraction's policy, as a recipe tells it, looks at the codes that are to be predicted.
+
+    What images cost in such an order is no likelihood.
+    """
+    return policy.get("score") == "truth"
 
 
 Visibility = Literal["independent", "causal", "mutual"]

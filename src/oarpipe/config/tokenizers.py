@@ -37,7 +37,10 @@ class VQGANAnatomy(Strict):
     """What a VQGAN is built of; written beside its weights."""
 
     kind: Literal["vqgan"]
-    stem: Literal["patch", "strided"] = Field("patch", description="pixel-unshuffle, or strided convolutions")
+    stem: Literal["patch", "strided", "pixels"] = Field(
+        "patch",
+        description="pixel-unshuffle, or strided convolutions; pixels: no network, every patch for itself",
+    )
     factor: int = Field(4, ge=1, description="pixels a token, along each side")
     width: int = Field(48, ge=1, description="channels at multiplier 1")
     multipliers: list[Annotated[int, Field(ge=1)]] = Field(
@@ -59,6 +62,13 @@ class VQGANAnatomy(Strict):
                 f"a strided stem with {len(self.multipliers)} multipliers has factor {halved}, got factor "
                 f"{self.factor}; change `factor` or the number of `multipliers`"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _pixels_have_no_network(self) -> "VQGANAnatomy":
+        for name in ("width", "multipliers", "blocks", "attention") if self.stem == "pixels" else ():
+            if getattr(self, name) != type(self).model_fields[name].default:
+                raise ValueError(f"{name}: a pixels stem has no network between patch and code; leave it out")
         return self
 
 

@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int, UInt8
 
-from oarpipe.base.files import RECEIPT, Receipt, checked, hash_of, read_receipt, sha256
+from oarpipe.base.files import hash_of, sha256
 from oarpipe.base.identity import Identity
+from oarpipe.base.receipts import RECEIPT, Receipt, checked, read_receipt
 from oarpipe.config.datasets import ArraysConfig, Split
 from oarpipe.data.images import open_images
 from oarpipe.data.parallel import in_parallel

@@ -10,8 +10,8 @@ from jaxtyping import Int, UInt8
 from PIL import Image
 from pydantic import TypeAdapter
 
-from oarpipe.base.files import Receipt
 from oarpipe.base.noise import Stream, uniform
+from oarpipe.base.receipts import Receipt
 from oarpipe.config.datasets import DatasetConfig
 from oarpipe.config.tokenizers import Crop, Views
 from oarpipe.data.index import ImageIndex

@@ -21,7 +21,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from oarpipe.base.devices import pick_device
-from oarpipe.base.files import Receipt, write_atomically, write_text
+from oarpipe.base.files import write_atomically, write_text
+from oarpipe.base.receipts import Receipt
 from oarpipe.errors import IncompleteData
 from oarpipe.metrics.classifier import load_classifier, to_floats
 

@@ -2,7 +2,7 @@
 
 Replicate b draws the same indices as `bootstrap.FrechetBootstrap` does. Scores are resampled in a plain form:
 one split of the inception score, the kernel distance of all pairs, balls as the whole set has them. Each
-differs a little from what a convention reports, hence `percentiles.interval` moves replicates to the estimate.
+differs a little from what a convention reports, hence `percentiles.interval` moves them to the estimate.
 """
 
 from collections.abc import Collection, Iterator

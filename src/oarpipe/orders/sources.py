@@ -5,7 +5,7 @@ source; no model knows (HOUSE W1).
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
@@ -56,6 +56,11 @@ class Visits:
     def wanted_on(self) -> torch.device:
         """Where the orders are to be."""
         return self.device or self.samples.device
+
+    def of(self, rows: Int[Tensor, " R"]) -> "Visits":
+        """Some of them."""
+        chosen = {name: getattr(self, name)[rows] for name in ("samples", "views", "labels", "counters")}
+        return replace(self, **chosen, device=self.wanted_on)
 
 
 @runtime_checkable
@@ -115,10 +120,10 @@ class Permutation:
 
 
 class Table:
-    """The order that an extraction wrote down for each sample and view."""
+    """The order that an extraction wrote down for a sample and view, or another source's."""
 
-    def __init__(self, name: str, written: WrittenOrders) -> None:
-        self.name = name
+    def __init__(self, name: str, written: WrittenOrders, otherwise: OrderSource | None = None) -> None:
+        self.name, self.otherwise = name, otherwise
         self.order = torch.as_tensor(written.order)  # as it was written: a quarter of int64
         samples, views = torch.as_tensor(written.sample_id).long(), torch.as_tensor(written.view).long()
         self._row = torch.full((int(samples.max()) + 1, int(views.max()) + 1), -1)
@@ -128,13 +133,17 @@ class Table:
         samples, views = visits.samples.cpu(), visits.views.cpu()
         known = (samples < self._row.shape[0]) & (views < self._row.shape[1])
         rows = torch.where(known, self._row[samples * known, views * known], -1)
-        if (rows < 0).any():
-            first = int((rows < 0).nonzero()[0])
+        order = sent(self.order[rows].long(), visits.wanted_on)
+        left_out = (rows < 0).nonzero()[:, 0]
+        if len(left_out) and self.otherwise is None:
+            first = int(left_out[0])
             raise IncompleteData(
                 f"orders.{self.name}: no order for sample {int(samples[first])}, view {int(views[first])}; "
                 "was it extracted from another split or token store?"
             )
-        return sent(self.order[rows].long(), visits.wanted_on)
+        if len(left_out) and self.otherwise is not None:
+            order[sent(left_out, order.device)] = self.otherwise(visits.of(left_out))
+        return order
 
 
 class ClassMean:
@@ -242,7 +251,8 @@ def build_source(
             groups = places_per_step(per_step, grid.positions)
             return Rule(locality_order(grid, groups, apart=config.apart))
         case TableConfig():
-            return Table(config.orders, _written(tables, config.orders))
+            otherwise = None if config.otherwise is None else built(config.otherwise)
+            return Table(config.orders, _written(tables, config.orders), otherwise)
         case ClassMeanConfig():
             return ClassMean(config.orders, _written(tables, config.orders))
         case AnotherConfig():

@@ -6,14 +6,16 @@ from typing import Any
 
 import yaml
 
-from oarpipe.base.files import Receipt, read_json
-from oarpipe.config.orders import GreedyConfig, OrdersConfig
+from oarpipe.base.files import read_json
+from oarpipe.base.receipts import Receipt
+from oarpipe.config.orders import GreedyConfig, OrdersConfig, leaks
 from oarpipe.data.order_table import OrderTable, rows_in_common
 from oarpipe.data.token_store import TokenStore
 from oarpipe.decoding.flops import extraction_cost
 from oarpipe.metrics.agreement import Agreement, agreement
 from oarpipe.models.flops import ModelSize, ffn_width
 from oarpipe.reports.arms import extraction_name
+from oarpipe.reports.leaks import leak_note
 from oarpipe.reports.results import Results
 
 
@@ -36,13 +38,14 @@ class Cheaper:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The extractions by one model, the dearest first; `nll` is of the exact orders."""
+    """The extractions by one model and score, the dearest first; `nll` is of the exact orders."""
 
     exact: str
     model: str
     positions: int
     nll: float | None
     rows: Sequence[Cheaper]
+    note: str
 
 
 def cheaper_extractions(results: Results) -> list[Comparison]:
@@ -79,8 +82,11 @@ def _comparison(results: Results, group: Sequence[Receipt]) -> Comparison | None
             )
         )
     rows.sort(key=lambda row: row.flop_share, reverse=True)
-    model = exact.recipe["model"]
-    return Comparison(exact.name, model, table.order.shape[1], _nll(results, exact), rows) if rows else None
+    if not rows:
+        return None
+    note = leak_note([exact.name, *(row.name for row in rows)] if leaks(exact.recipe["policy"]) else [])
+    model, positions = exact.recipe["model"], table.order.shape[1]
+    return Comparison(exact.name, model, positions, _nll(results, exact), rows, note)
 
 
 def _config(receipt: Receipt) -> OrdersConfig:
@@ -141,6 +147,7 @@ def _nll(results: Results, receipt: Receipt) -> float | None:
             continue
         walked = read_json(measured.folder / "information.json")["models"].get(receipt.recipe["model"], {})
         for name, source in measured.recipe["orders"].items():
-            if source == {"kind": "table", "orders": receipt.name} and name in walked:
+            is_own = source["kind"] == "table" and source["orders"] == receipt.name
+            if is_own and source.get("otherwise") is None and name in walked:
                 return float(walked[name]["nll"])
     return None

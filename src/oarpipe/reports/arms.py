@@ -166,7 +166,11 @@ def source_name(source: Mapping[str, Any], orders: Recipes) -> str:
         case "rule":
             return PERMUTATION if source["name"] == "fixed_random" else str(source["name"])
         case "table":
-            return extraction_name(orders[source["orders"]], orders)
+            extraction, otherwise = orders[source["orders"]], source.get("otherwise")
+            name, count = extraction_name(extraction, orders), extraction.get("count")
+            if otherwise is None or count is None:
+                return name
+            return f"{count:,} images' {name}, else {source_name(otherwise, orders)}"
         case "class_mean":
             name = extraction_name(orders[source["orders"]], orders)
             return CLASS_MEAN if name == GREEDY else f"{CLASS_MEAN} of {name}"

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from oarpipe.base.files import Receipt
+from oarpipe.base.receipts import Receipt
 from oarpipe.errors import BadInput, FingerprintMismatch
 from oarpipe.metrics.percentiles import LEVEL
 from oarpipe.reports.comparison_entries import MISSING, Change, Made, Work, changes, choices, entries, work

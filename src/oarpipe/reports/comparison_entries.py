@@ -5,7 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from oarpipe.base.files import Receipt, read_json
+from oarpipe.base.files import read_json
+from oarpipe.base.receipts import Receipt
 from oarpipe.reports.provenance import run_facts
 from oarpipe.reports.results import SEARCHED
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from oarpipe.base.files import Receipt
+from oarpipe.base.receipts import Receipt
 from oarpipe.errors import IncompleteData
 from oarpipe.metrics.measurements import Measurement, unlike
 from oarpipe.reports.claims import Verdict

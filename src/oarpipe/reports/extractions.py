@@ -8,6 +8,7 @@ from jaxtyping import Float32, Int32, Int64, UInt16
 from markupsafe import Markup
 
 from oarpipe.base.grid import Grid
+from oarpipe.config.orders import leaks
 from oarpipe.data.order_table import OrderTable
 from oarpipe.data.token_store import TokenStore
 from oarpipe.metrics.paths import mean_step_distance, random_step_distance
@@ -15,6 +16,7 @@ from oarpipe.orders.rules import rule_order
 from oarpipe.reports.arms import COLOURS, OTHER_COLOURS, extraction_name
 from oarpipe.reports.figures import band, histogram
 from oarpipe.reports.gallery import Sheet, shade, sheet, step_colours
+from oarpipe.reports.leaks import leak_note
 from oarpipe.reports.results import Results
 
 CLASSES_SHOWN = 20
@@ -28,6 +30,7 @@ class Extraction:
 
     name: str
     policy: str
+    leaks: bool
     grid: Grid
     classes: Sequence[str]
     sample_id: Int64[np.ndarray, " R"]
@@ -53,6 +56,7 @@ def extractions(results: Results) -> list[Extraction]:
             found[key] = Extraction(
                 receipt.name,
                 name,
+                leaks(receipt.recipe["policy"]),
                 store.grid,
                 store.classes,
                 table.sample_id[first],
@@ -83,6 +87,7 @@ class OrderFigures:
     maps: Sequence[ClassMaps]
     distances: Markup
     scores: Markup
+    note: str
 
 
 def order_figures(found: Sequence[Extraction]) -> OrderFigures | None:
@@ -106,6 +111,7 @@ def order_figures(found: Sequence[Extraction]) -> OrderFigures | None:
             y="score of the chosen position",
             alt="Score of the chosen position along the order: mean and middle 80 % of images.",
         ),
+        leak_note([one.name for one in found if one.leaks]),
     )
 
 

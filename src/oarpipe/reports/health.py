@@ -9,6 +9,7 @@ import numpy as np
 from oarpipe.reports.arms import RANDOM, Arm, Tuning, ancestors, read_tuning, source_name
 from oarpipe.reports.claims import PLAIN, number
 from oarpipe.reports.intervals import Series, difference
+from oarpipe.reports.leaks import leak_note
 from oarpipe.reports.likelihoods import Measured, accuracy_series
 from oarpipe.reports.results import Results
 from oarpipe.reports.skills import CLASSES, DRAWN, HOLES, ORDERS, ModelHealth, Skill, SkillRow
@@ -17,10 +18,11 @@ from oarpipe.reports.tables import Cell, value_cell
 
 @dataclass(frozen=True)
 class Health:
-    """All models, and what was measured of any of them."""
+    """All models, and what was measured of any of them; of some orders `note` says that they leak."""
 
     models: Sequence[ModelHealth]
     skills: Sequence[Skill]
+    note: str
 
 
 def health(results: Results, likelihoods: Measured) -> Health | None:
@@ -50,7 +52,8 @@ def health(results: Results, likelihoods: Measured) -> Health | None:
             ]
             rows.append(SkillRow(skill, cells[0], cells[1], found, _tuned_on(results, skill, tuning)))
         models.append(ModelHealth(model, tuning, None if model == base else base, rows, len(results.seeds)))
-    return Health(models, skills)
+    leaking = {name for content in results.information.values() for name in content["leaking"]}
+    return Health(models, skills, leak_note([skill.key for skill in skills if skill.key in leaking]))
 
 
 def _skills(results: Results, likelihoods: Measured, accuracies: Measured) -> list[Skill]:

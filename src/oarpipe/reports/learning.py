@@ -8,8 +8,9 @@ import numpy as np
 import torch
 from markupsafe import Markup
 
-from oarpipe.base.files import Receipt, read_json
+from oarpipe.base.files import read_json
 from oarpipe.base.log import read_metrics
+from oarpipe.base.receipts import Receipt
 from oarpipe.data.images import open_images
 from oarpipe.data.token_store import TokenStore
 from oarpipe.reports.arms import NOTHING, Tuning, read_tuning

@@ -8,8 +8,9 @@ import torch
 
 from oarpipe.base.agreement import check_tokens
 from oarpipe.base.devices import pick_device
-from oarpipe.base.files import Receipt, read_json
+from oarpipe.base.files import read_json
 from oarpipe.base.noise import Stream, permutations
+from oarpipe.base.receipts import Receipt
 from oarpipe.data.images import open_images
 from oarpipe.data.sample_store import SampleStore
 from oarpipe.data.token_store import TokenStore
@@ -184,6 +185,7 @@ def information_facts(given: Ingredients) -> list[Facts]:
             found.append(
                 {
                     "order": order, "model": model, "raster_model": raster_model,
+                    "leaks": order in content["leaking"],
                     "all": asdict(total) | {"label": None}, "classes": classes,
                 }
             )  # fmt: skip

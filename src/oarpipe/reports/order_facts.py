@@ -1,5 +1,6 @@
 """What the orders of a set are like, and how far sets agree, as plain numbers for a table, a page or JSON."""
 
+import json
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from oarpipe.config.orders import leaks
 from oarpipe.data.order_table import rows_in_common
 from oarpipe.errors import BadInput
 from oarpipe.metrics.agreement import class_tau, kendall_tau, within_and_between
@@ -43,6 +45,7 @@ def set_facts(one: OrderSet) -> Facts:
     return {
         "name": one.name,
         "kind": "extraction" if one.store is None else "generation",
+        "leaks": leaks(json.loads(table.provenance.get("policy", "{}"))),
         "grid": str(grid),
         "images": len(table),
         "labels": labels.tolist(),

@@ -12,6 +12,7 @@ from oarpipe.base.templating import templates
 from oarpipe.reports.arms import OTHER_COLOURS
 from oarpipe.reports.figures import Line, curves
 from oarpipe.reports.gallery import Sheet, shade, sheet, step_colours
+from oarpipe.reports.leaks import leak_note
 from oarpipe.reports.order_facts import MEASURES, Facts
 
 CLASSES_SHOWN = 20
@@ -32,8 +33,15 @@ def order_page(facts: Facts) -> str:
             rows=measured_rows(sets),
             maps=[set_maps(one) for one in sets],
             charts=charts(sets),
+            note=leak_note(leaking(facts)),
         )
     )
+
+
+def leaking(facts: Facts) -> list[str]:
+    """The sets, and the orders that V-information is told of, whose extraction looked at the truth."""
+    sets = [one["name"] for one in facts["sets"] if one["leaks"]]
+    return sets + [f"the V-information of {one['order']}" for one in facts["information"] if one["leaks"]]
 
 
 def measured_rows(sets: Sequence[Facts]) -> list[tuple[str, list[tuple[float, float] | None]]]:

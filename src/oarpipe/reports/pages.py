@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from markupsafe import Markup
 
-from oarpipe.base.files import Receipt
+from oarpipe.base.receipts import Receipt
 from oarpipe.base.templating import templates
 from oarpipe.config.outputs import ReportConfig
 from oarpipe.reports.agreements import cheaper_extractions
@@ -15,6 +15,7 @@ from oarpipe.reports.extractions import extractions, order_figures
 from oarpipe.reports.figures import Dot, dots
 from oarpipe.reports.health import health
 from oarpipe.reports.intervals import SEEDS_NEEDED, Interval, Series, spread
+from oarpipe.reports.leaks import leak_note, taught_by_leaks
 from oarpipe.reports.learning import reconstructions, training_curves
 from oarpipe.reports.likelihoods import likelihood_series
 from oarpipe.reports.paper import paper_claims
@@ -52,6 +53,7 @@ def render(config: ReportConfig, receipts: Mapping[str, Sequence[Receipt]]) -> s
         facts=results.evaluations[results.seed],
         colours=arm_colours,
         table=table,
+        table_note=leak_note(taught_by_leaks(results)),
         headline_numbers={arm.name: headline_number(results, arm.name) for arm in results.arms},
         chart=distance_chart(results, arm_colours),
         claims=claims,

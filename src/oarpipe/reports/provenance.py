@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from oarpipe.base.files import RECEIPT, RUN, Receipt, read_json, read_receipt
+from oarpipe.base.files import read_json
+from oarpipe.base.receipts import RECEIPT, RUN, Receipt, read_receipt
 
 if TYPE_CHECKING:
     from oarpipe.reports.results import Results

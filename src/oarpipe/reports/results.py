@@ -9,7 +9,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from oarpipe.base.files import RECEIPT, Receipt, read_json, read_receipt
+from oarpipe.base.files import read_json
+from oarpipe.base.receipts import RECEIPT, Receipt, read_receipt
 from oarpipe.config.tables import TABLES
 from oarpipe.errors import BadInput, FingerprintMismatch, IncompleteData, nearest
 from oarpipe.metrics.measurements import Measurement, check_comparable

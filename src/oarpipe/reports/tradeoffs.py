@@ -7,7 +7,8 @@ from typing import Any
 import yaml
 from markupsafe import Markup
 
-from oarpipe.base.files import Receipt, read_json
+from oarpipe.base.files import read_json
+from oarpipe.base.receipts import Receipt
 from oarpipe.config.orders import FollowConfig, GreedyConfig, PerStepConfig, RuleConfig
 from oarpipe.config.samples import SamplesConfig
 from oarpipe.decoding.flops import walk_cost

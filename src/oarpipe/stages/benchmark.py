@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from oarpipe.base.files import Stage, write_json, write_text
+from oarpipe.base.files import write_json, write_text
+from oarpipe.base.receipts import Stage
 from oarpipe.config.benchmarks import BenchmarkConfig
 from oarpipe.config.recipe import Recipe
 

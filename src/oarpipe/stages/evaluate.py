@@ -3,8 +3,9 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
-from oarpipe.base.files import Stage, checked, read_json, read_sealed, sha256, write_json, write_sealed
+from oarpipe.base.files import read_json, read_sealed, sha256, write_json, write_sealed
 from oarpipe.base.log import progress
+from oarpipe.base.receipts import Stage, checked
 from oarpipe.base.stopping import until_stopped
 from oarpipe.config.outputs import EvaluationConfig
 from oarpipe.config.recipe import Recipe

@@ -4,8 +4,8 @@ from functools import partial
 from pathlib import Path
 
 from oarpipe.base.agreement import check_tokens, checked_head
-from oarpipe.base.files import Receipt, Stage, checked
 from oarpipe.base.log import log, progress
+from oarpipe.base.receipts import Receipt, Stage, checked
 from oarpipe.base.shards import Shard
 from oarpipe.base.stopping import until_stopped
 from oarpipe.config.orders import OrdersConfig

@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from oarpipe.base.files import Receipt, Stage, checked, read_json, remove, sha256, write_json
+from oarpipe.base.files import read_json, remove, sha256, write_json
 from oarpipe.base.log import log, progress
+from oarpipe.base.receipts import Receipt, Stage, checked
 from oarpipe.base.stopping import until_stopped
 from oarpipe.config.datasets import Split
 from oarpipe.config.outputs import EvaluationConfig

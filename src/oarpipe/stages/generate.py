@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from oarpipe.base.agreement import check_tokens_of, checked_head
-from oarpipe.base.files import Receipt, Stage, checked
 from oarpipe.base.log import progress
+from oarpipe.base.receipts import Receipt, Stage, checked
 from oarpipe.base.shards import Shard
 from oarpipe.base.stopping import until_stopped
 from oarpipe.config.recipe import Recipe

@@ -4,8 +4,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from oarpipe.base.fetch import content_hash, fetch
-from oarpipe.base.files import Receipt, Stage, checked, sha256
+from oarpipe.base.files import sha256
 from oarpipe.base.log import log
+from oarpipe.base.receipts import Receipt, Stage, checked
 from oarpipe.config.models import ImportedModelConfig, ModelConfig
 from oarpipe.config.recipe import Recipe
 from oarpipe.config.weights import WeightsConfig

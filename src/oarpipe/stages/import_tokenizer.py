@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Literal
 
 from oarpipe.base.fetch import content_hash, fetch
-from oarpipe.base.files import Stage
 from oarpipe.base.log import log
+from oarpipe.base.receipts import Stage
 from oarpipe.config.recipe import Recipe
 from oarpipe.config.tokenizers import ImportedTokenizerConfig, VQGANConfig
 from oarpipe.config.weights import WeightsConfig

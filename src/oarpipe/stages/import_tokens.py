@@ -5,8 +5,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from oarpipe.base.files import Stage, checked
 from oarpipe.base.log import log, progress
+from oarpipe.base.receipts import Stage, checked
 from oarpipe.base.stopping import until_stopped
 from oarpipe.config.recipe import Recipe
 from oarpipe.config.tokenizers import ImportedTokensConfig

@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from oarpipe.base.files import Stage
 from oarpipe.base.log import log
-from oarpipe.config.datasets import DatasetConfig, DigitsConfig
+from oarpipe.base.receipts import Stage
+from oarpipe.config.datasets import DatasetConfig, InMemoryConfig
 from oarpipe.config.recipe import Recipe
 from oarpipe.errors import BadInput
 
@@ -30,7 +30,7 @@ def index(recipe: Recipe[DatasetConfig], *, out: Path) -> None:
     config = recipe.entry
     found = examine(open_source(config))
     files = ["index.parquet"]
-    if not isinstance(config, DigitsConfig):
+    if not isinstance(config, InMemoryConfig):
         files.append(REJECTED)
         _check_rejected(found, config.max_rejected, out)
     found.index.write(out / "index.parquet")
@@ -75,7 +75,7 @@ def _tell(found: "Examined") -> None:
 
 def _has_changed(config: DatasetConfig, out: Path) -> bool:
     """Whether other images lie there than were indexed; other bytes of equal size show on loading."""
-    if isinstance(config, DigitsConfig):
+    if isinstance(config, InMemoryConfig):
         return False
     from oarpipe.data.index import ImageIndex
     from oarpipe.data.sources import open_source

@@ -3,9 +3,11 @@
 from pathlib import Path
 
 from oarpipe.base.agreement import check_tokens
-from oarpipe.base.files import Stage, checked, read_sealed, write_json, write_sealed
+from oarpipe.base.files import read_sealed, write_json, write_sealed
 from oarpipe.base.log import log, progress
+from oarpipe.base.receipts import Stage, checked
 from oarpipe.base.stopping import until_stopped
+from oarpipe.config.orders import OrderConfig, leaks, read_image_by_image
 from oarpipe.config.outputs import InformationConfig
 from oarpipe.config.recipe import Recipe
 from oarpipe.errors import BadInput
@@ -45,6 +47,7 @@ def information(
     asked = entry.classification if len(held_out.classes) > 1 else None
     if asked is not entry.classification:
         log.warning("%s: the images are all of one class, so none is classified", what)
+    by_truth = {table.name for table in tables if leaks(table.recipe["policy"])}
     written = {table.name: Orders.read(table.folder / "orders.parquet") for table in tables}
     walks = walks_of(entry, held_out, recipe.seed, written)
     files = {network.name: stage.state / f"{network.name}.json" for network in networks}
@@ -65,9 +68,15 @@ def information(
         "positions": held_out.grid.positions,
         "draws": entry.draws,
         "hidden": {name: walk.last for name, walk in walks.items() if walk.last is not None},
+        "leaking": [name for name, order in entry.orders.items() if by_truth & _read(order)],
         "models": {name: told["walks"] for name, told in found.items()},
     }
     if asked is not None:
         facts["classification"] = {name: told["classes"] for name, told in found.items()}
     write_json(out / "information.json", facts)
     stage.finish("information.json")
+
+
+def _read(order: OrderConfig) -> set[str]:
+    """The extractions that give each image its own order."""
+    return {table.orders for table in read_image_by_image(order)}

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from oarpipe.base.files import Stage, checked
+from oarpipe.base.receipts import Stage, checked
 from oarpipe.config.orders import OrdersConfig
 from oarpipe.config.recipe import Recipe
 from oarpipe.errors import IncompleteData

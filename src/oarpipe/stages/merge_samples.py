@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from oarpipe.base.attempts import Attempt
-from oarpipe.base.files import Receipt, Stage, checked, remove
+from oarpipe.base.files import remove
+from oarpipe.base.receipts import Receipt, Stage, checked
 from oarpipe.config.recipe import Recipe
 from oarpipe.config.samples import SamplesConfig
 from oarpipe.errors import IncompleteData

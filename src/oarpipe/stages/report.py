@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from oarpipe.base.files import Stage, checked, write_text
+from oarpipe.base.files import write_text
 from oarpipe.base.log import log
+from oarpipe.base.receipts import Stage, checked
 from oarpipe.config.outputs import ReportConfig
 from oarpipe.config.recipe import Recipe
 

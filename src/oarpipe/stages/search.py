@@ -4,8 +4,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from oarpipe.base.agreement import check_tokens_of, checked_head
-from oarpipe.base.files import Receipt, Stage, checked, read_sealed, write_json, write_sealed
+from oarpipe.base.files import read_sealed, write_json, write_sealed
 from oarpipe.base.log import log, progress
+from oarpipe.base.receipts import Receipt, Stage, checked
 from oarpipe.base.shards import Shard
 from oarpipe.base.stopping import until_stopped
 from oarpipe.config.recipe import Recipe, read_recipe

@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from oarpipe.base.distributed import leads, shared, world
-from oarpipe.base.files import Stage, checked
 from oarpipe.base.log import log, progress
+from oarpipe.base.receipts import Stage, checked
 from oarpipe.base.stopping import all_together, until_stopped
 from oarpipe.config.recipe import Recipe
 from oarpipe.config.tokenizers import TokensConfig

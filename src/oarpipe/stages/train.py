@@ -4,7 +4,7 @@ from pathlib import Path
 
 from oarpipe.base.agreement import check_tokens
 from oarpipe.base.distributed import leads
-from oarpipe.base.files import Stage, checked
+from oarpipe.base.receipts import Stage, checked
 from oarpipe.config.models import ModelConfig
 from oarpipe.config.recipe import Recipe
 from oarpipe.errors import BadInput

@@ -3,8 +3,9 @@
 from pathlib import Path
 
 from oarpipe.base.fetch import fetch
-from oarpipe.base.files import Receipt, Stage, checked, sha256
+from oarpipe.base.files import sha256
 from oarpipe.base.log import MetricsLog, log
+from oarpipe.base.receipts import Receipt, Stage, checked
 from oarpipe.config.datasets import ClassifierConfig, FeaturesConfig, InceptionConfig
 from oarpipe.config.recipe import Recipe
 from oarpipe.errors import BadInput, IncompleteData

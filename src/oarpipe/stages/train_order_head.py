@@ -3,8 +3,9 @@
 from pathlib import Path
 
 from oarpipe.base.agreement import check_tokens
-from oarpipe.base.files import Receipt, Stage, checked, write_json
+from oarpipe.base.files import write_json
 from oarpipe.base.log import log
+from oarpipe.base.receipts import Receipt, Stage, checked
 from oarpipe.config.order_heads import OrderHeadConfig
 from oarpipe.config.recipe import Recipe
 from oarpipe.errors import BadInput

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from oarpipe.base.distributed import leads, shared
-from oarpipe.base.files import Receipt, Stage, checked, write_json
+from oarpipe.base.files import write_json
 from oarpipe.base.log import log, progress
+from oarpipe.base.receipts import Receipt, Stage, checked
 from oarpipe.config.recipe import Recipe
 from oarpipe.config.tokenizers import GateConfig, ImportedTokenizerConfig, VQGANConfig
 from oarpipe.errors import BadInput, GateFailed, IncompleteData
@@ -65,9 +66,11 @@ def train_tokenizer(
     if not leads():
         return
     tokenizer = load_tokenizer(out).to(pick_device())
-    report = _judge(tokenizer, source, judges.get("features"))
+    distance = _ReconstructionDistance(judges["features"], images) if judges else None
+    report = _judge(tokenizer, source, distance)
     write_json(out / RECONSTRUCTION, report)
-    log.info("reconstruction: %s", ", ".join(f"{name} {value:.4g}" for name, value in report.items()))
+    numbers = [f"{name} {value:.4g}" for name, value in report.items() if name != "values"]
+    log.info("reconstruction: %s", ", ".join(numbers))
     if recipe.entry.gate is not None:
         _check_gate(recipe.entry.gate, report, f"tokenizers.{recipe.name}", out)
     stage.finish("tokenizer.safetensors", "tokenizer.yaml")
@@ -155,8 +158,10 @@ def _perceptual(entry: VQGANConfig, device: "torch.device") -> "PerceptualDistan
     return load_perceptual([Path(file).expanduser() for file in entry.perceptual_weights]).to(device)
 
 
-def _judge(tokenizer: "ImageTokenizer", source: "ImageSource", features: Receipt | None) -> dict[str, Any]:
-    """The reconstruction report: means over the test images, and rFD if there are features to measure it."""
+def _judge(
+    tokenizer: "ImageTokenizer", source: "ImageSource", distance: "_ReconstructionDistance | None"
+) -> dict[str, Any]:
+    """The reconstruction report: means over the test images, and rFD if something measures it."""
     import torch
 
     from oarpipe.metrics.reconstruction import code_perplexity, code_usage, psnr, ssim
@@ -165,7 +170,6 @@ def _judge(tokenizer: "ImageTokenizer", source: "ImageSource", features: Receipt
     if len(ids) == 0:
         raise BadInput("the dataset has no test images to judge reconstructions by; lower its `test_every`")
     grid = tokenizer.grid(source.resolution)
-    distance = _ReconstructionDistance(features) if features is not None else None
     psnrs, ssims, codes = [], [], []
     for begin in progress(range(0, len(ids), JUDGED_BATCH), "reconstruct", unit="batch"):
         images = _load(source, ids[begin : begin + JUDGED_BATCH])
@@ -182,34 +186,49 @@ def _judge(tokenizer: "ImageTokenizer", source: "ImageSource", features: Receipt
         "ssim": float(torch.cat(ssims).mean()),
         "usage": code_usage(torch.cat(codes), tokenizer.codebook),
         "perplexity": code_perplexity(torch.cat(codes), tokenizer.codebook),
-        **({distance.name: distance.value()} if distance is not None else {}),
+        **(distance.told() if distance is not None else {}),
     }
 
 
 class _ReconstructionDistance:
-    """rFD: the Fréchet distance between images and their reconstructions; memory does not grow with them."""
+    """rFD: the Fréchet distance between test images and their reconstructions.
 
-    def __init__(self, features: Receipt) -> None:
+    Memory does not grow with them.
+    """
+
+    def __init__(self, features: Receipt, images: Receipt) -> None:
         from oarpipe.metrics.extractors import load_extractor
 
-        self._extractor = load_extractor(features)
+        self._extractor, self._images = load_extractor(features), images
         self._moments: list[Moments] = []
-        self.name = f"r{self._extractor.metric('fd')}"
+        self._count = 0
 
     def add(self, images: "torch.Tensor", copies: "torch.Tensor") -> None:
         """Takes in a batch of pairs."""
         from oarpipe.metrics.statistics import Moments
 
+        self._count += len(images)
         measured = [self._extractor(batch).features.numpy() for batch in (images, copies)]
         self._moments = self._moments or [Moments(one.shape[1]) for one in measured]
         for moments, one in zip(self._moments, measured, strict=True):
             moments.add(one)
 
-    def value(self) -> float:
-        """The distance between all that came."""
+    def told(self) -> dict[str, Any]:
+        """The distance between all that came: by its name the number, in `values` where it comes from."""
+        from oarpipe.base.identity import Identity
         from oarpipe.metrics.fidelity import frechet_distance
+        from oarpipe.metrics.measurements import Measurement, Network
 
-        return frechet_distance(*(moments.statistics() for moments in self._moments))
+        name, by = f"r{self._extractor.metric('fd')}", self._extractor
+        found = Measurement(
+            name,
+            frechet_distance(*(moments.statistics() for moments in self._moments)),
+            "fidelity",
+            Network(by.name, by.kind, by.sha256),
+            Identity.of_split(self._images.name, self._images.digest, "test", self._count),
+            self._count,
+        )
+        return {name: found.value, "values": {found.convention: {name: found.facts()}}}
 
 
 def _check_gate(gate: GateConfig, report: dict[str, Any], name: str, out: Path) -> None:

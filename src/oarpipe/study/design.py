@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Int, UInt8
 
 from oarpipe.base import noise
-from oarpipe.base.files import Receipt
+from oarpipe.base.receipts import Receipt
 from oarpipe.data.sample_store import SampleStore
 from oarpipe.errors import BadInput, FingerprintMismatch, nearest
 

@@ -40,6 +40,14 @@ def weights(layers: Iterable[Layer]) -> int:
 
 def encoder(anatomy: VQGANAnatomy, resolution: int) -> Iterator[Layer]:
     """From an image to its codes; the last layer is the look-up, its weights the codebook."""
+    positions = (resolution // anatomy.factor) ** 2
+    if anatomy.stem != "pixels":
+        yield from _downwards(anatomy, resolution)
+    yield _conv(_latent(anatomy), anatomy.code_dim, 1, positions)
+    yield Layer(anatomy.codebook * anatomy.code_dim, positions, anatomy.code_dim * positions)
+
+
+def _downwards(anatomy: VQGANAnatomy, resolution: int) -> Iterator[Layer]:
     widths = [anatomy.width * m for m in anatomy.multipliers]
     is_patch, positions = anatomy.stem == "patch", (resolution // anatomy.factor) ** 2
     side = resolution // anatomy.factor if is_patch else resolution
@@ -52,15 +60,18 @@ def encoder(anatomy: VQGANAnatomy, resolution: int) -> Iterator[Layer]:
             yield _conv(after, after, 3, side**2, kept=4 * side**2)
     yield from _middle(anatomy, widths[-1], positions)
     yield _conv(widths[-1], _latent(anatomy), 3, positions)
-    yield _conv(_latent(anatomy), anatomy.code_dim, 1, positions)
-    yield Layer(anatomy.codebook * anatomy.code_dim, positions, anatomy.code_dim * positions)
 
 
 def decoder(anatomy: VQGANAnatomy, resolution: int) -> Iterator[Layer]:
     """From codes to an image of `resolution` pixels a side."""
+    yield _conv(anatomy.code_dim, _latent(anatomy), 1, (resolution // anatomy.factor) ** 2)
+    if anatomy.stem != "pixels":
+        yield from _upwards(anatomy, resolution)
+
+
+def _upwards(anatomy: VQGANAnatomy, resolution: int) -> Iterator[Layer]:
     widths = [anatomy.width * m for m in reversed(anatomy.multipliers)]
     is_patch, side = anatomy.stem == "patch", resolution // anatomy.factor
-    yield _conv(anatomy.code_dim, _latent(anatomy), 1, side**2)
     yield _conv(_latent(anatomy), widths[0], 3, side**2)
     yield from _middle(anatomy, widths[0], side**2)
     for level, (before, after) in enumerate(pairwise([widths[0], *widths])):
@@ -150,6 +161,8 @@ def critic(config: AdversarialConfig, resolution: int) -> Iterator[Layer]:
 
 def _latent(anatomy: VQGANAnatomy) -> int:
     """Channels between the convolutions and the projections to a code."""
+    if anatomy.stem == "pixels":
+        return 3 * anatomy.factor**2
     return anatomy.width if anatomy.stem == "patch" else 2 * anatomy.width
 
 

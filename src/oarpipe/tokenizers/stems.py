@@ -1,4 +1,4 @@
-"""The convolutions of a VQGAN, encoder and decoder, in two anatomies.
+"""The convolutions of a VQGAN, encoder and decoder, in two anatomies; the third, `pixels`, has none.
 
 `strided` is LlamaGen's pyramid (Sun et al. 2024): residual blocks at every resolution, strided
 convolutions between. `patch` unshuffles the pixels first and works at token resolution only, which is
@@ -75,6 +75,8 @@ class Decoder(nn.Module):
 
 def latent_channels(anatomy: VQGANAnatomy) -> int:
     """Channels between the convolutions and the 1x1 projections to a code: 256 for LlamaGen's width 128."""
+    if anatomy.stem == "pixels":
+        return 3 * anatomy.factor**2
     return anatomy.width if anatomy.stem == "patch" else 2 * anatomy.width
 
 

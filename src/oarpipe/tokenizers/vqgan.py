@@ -19,11 +19,12 @@ class VQGAN(ImageTokenizer):
         self.anatomy = anatomy
         self.codebook = anatomy.codebook
         latent = latent_channels(anatomy)
-        self.encoder = Encoder(anatomy)
+        is_bare = anatomy.stem == "pixels"
+        self.encoder = nn.PixelUnshuffle(anatomy.factor) if is_bare else Encoder(anatomy)
         self.quant_conv = nn.Conv2d(latent, anatomy.code_dim, 1)
         self.quantize = VectorQuantizer(anatomy.codebook, anatomy.code_dim, normalise=anatomy.normalise)
         self.post_quant_conv = nn.Conv2d(anatomy.code_dim, latent, 1)
-        self.decoder = Decoder(anatomy)
+        self.decoder = nn.PixelShuffle(anatomy.factor) if is_bare else Decoder(anatomy)
 
     def forward(
         self, images: Float[Tensor, "B 3 H W"]
@@ -68,7 +69,8 @@ class VQGAN(ImageTokenizer):
     @property
     def last_layer(self) -> Tensor:
         """The decoder's last weights, at which the adaptive weight compares gradients."""
-        return self.decoder.conv_out.weight
+        last = self.decoder.conv_out if isinstance(self.decoder, Decoder) else self.post_quant_conv
+        return last.weight
 
 
 def from_uint8(images: UInt8[Tensor, "B 3 H W"]) -> Float[Tensor, "B 3 H W"]:

@@ -9,7 +9,8 @@ from typing import Any
 
 import yaml
 
-from oarpipe.base.files import RUN, Receipt, hash_of, read_json, read_receipt, write_text
+from oarpipe.base.files import hash_of, read_json, write_text
+from oarpipe.base.receipts import RUN, Receipt, read_receipt
 from oarpipe.errors import BadInput, IncompleteData
 
 FOLDER = Path("config/expected")  # in a clone

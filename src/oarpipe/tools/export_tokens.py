@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Literal
 
-from oarpipe.base.files import checked
 from oarpipe.base.log import log
+from oarpipe.base.receipts import checked
 
 
 def export_tokens(tokens: Path, *, layout: Literal["randar", "llamagen"], out: Path) -> None:

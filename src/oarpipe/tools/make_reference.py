@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from oarpipe.base.files import checked
 from oarpipe.base.log import log
+from oarpipe.base.receipts import checked
 from oarpipe.config.datasets import Split
 from oarpipe.errors import BadInput
 

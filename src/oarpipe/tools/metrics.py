@@ -5,8 +5,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from oarpipe.base.files import checked, sha256
+from oarpipe.base.files import sha256
 from oarpipe.base.log import log
+from oarpipe.base.receipts import checked
 from oarpipe.config.datasets import Split
 from oarpipe.config.outputs import Convention
 from oarpipe.errors import BadInput

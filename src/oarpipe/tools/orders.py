@@ -5,8 +5,9 @@ import math
 from pathlib import Path
 from typing import Any
 
-from oarpipe.base.files import Receipt, checked, write_text
+from oarpipe.base.files import write_text
 from oarpipe.base.log import log
+from oarpipe.base.receipts import Receipt, checked
 from oarpipe.errors import BadInput
 
 CLASSES_TOLD = 20  # of more, the first places would fill the screen
@@ -94,7 +95,8 @@ def _finite(facts: Any) -> Any:
 
 def _table(facts: dict[str, Any]) -> list[str]:
     """A line a measure, a column a set; in brackets what random orders come to."""
-    from oarpipe.reports.order_page import measured_rows
+    from oarpipe.reports.leaks import leak_note
+    from oarpipe.reports.order_page import leaking, measured_rows
 
     sets = facts["sets"]
     width = max(18, *(len(one["name"]) + 2 for one in sets))
@@ -119,7 +121,8 @@ def _table(facts: dict[str, Any]) -> list[str]:
             f"{row['gain']:+.2f} ± {row['error']:.2f} nats an image "
             f"({row['raster']:.2f} to {row['specialised']:.2f})"
         )
-    return lines
+    note = leak_note(leaking(facts))
+    return [*lines, note] if note else lines
 
 
 def _first_places(one: dict[str, Any]) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 
 from oarpipe.config.book import Book
-from oarpipe.config.datasets import ClassifierConfig, DigitsConfig, FolderConfig, Split
+from oarpipe.config.datasets import ClassifierConfig, DigitsConfig, FolderConfig, KeyedConfig, Split
 from oarpipe.config.models import PRESETS, ImportedModelConfig, ModelConfig
 from oarpipe.config.tokenizers import (
     ImportedTokenizerConfig,
@@ -81,6 +81,8 @@ class Sizing:
         entry: Any = self.book.entry("datasets", dataset)
         if isinstance(entry, DigitsConfig):
             return DIGITS
+        if isinstance(entry, KeyedConfig):
+            return {"train": entry.count - entry.count // 5, "test": entry.count // 5}
         total = self._total(f"datasets.{dataset}", entry)
         if getattr(entry, "test_path", None):
             self._assume(f"datasets.{dataset}: {IMAGENET['test']:,} test images, as ImageNet's has")
@@ -103,6 +105,8 @@ class Sizing:
         entry: Any = self.book.entry("datasets", dataset)
         if isinstance(entry, DigitsConfig):
             return 10
+        if isinstance(entry, KeyedConfig):
+            return 3
         if isinstance(entry, FolderConfig) and Path(entry.path).is_dir():
             return sum(child.is_dir() for child in os.scandir(entry.path)) or CLASSES
         return CLASSES

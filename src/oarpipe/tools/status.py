@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from oarpipe.base.attempts import ENDED, MARK
-from oarpipe.base.files import DONE, RECEIPT, RUN, read_json
+from oarpipe.base.files import read_json
 from oarpipe.base.heartbeat import Seen, look_at
+from oarpipe.base.receipts import DONE, RECEIPT, RUN
 from oarpipe.config.recipe import Recipe, read_recipe
 from oarpipe.errors import BadInput, ConfigError, OarpipeError
 from oarpipe.stages import VERBS

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from oarpipe.base.files import checked, write_json, write_text
+from oarpipe.base.files import write_json, write_text
+from oarpipe.base.receipts import checked
 from oarpipe.errors import BadInput
 
 PAGE = "study.html"

@@ -6,12 +6,14 @@ from oarpipe.config.datasets import (
     DatasetConfig,
     DigitsConfig,
     FolderConfig,
+    KeyedConfig,
     ListConfig,
     TarConfig,
 )
 from oarpipe.data.sources.arrays import ArraySource
 from oarpipe.data.sources.digits import DigitsSource
 from oarpipe.data.sources.folder import FolderSource
+from oarpipe.data.sources.keyed import KeyedSource
 from oarpipe.data.sources.listed import CaptionsSource, ListSource
 from oarpipe.data.sources.listing import Source
 from oarpipe.data.sources.tar import TarSource
@@ -24,6 +26,8 @@ def open_source(config: DatasetConfig) -> Source:
     match config:
         case DigitsConfig():
             return DigitsSource()
+        case KeyedConfig():
+            return KeyedSource(config)
         case FolderConfig():
             return FolderSource(config)
         case TarConfig():
