@@ -97,7 +97,7 @@
       button("CSV", `Save this table as ${name}.csv, numbers unrounded`, () => save(`${name}.csv`, csv(table))),
       button("Markdown", "Copy this table as Markdown", copy),
     );
-    (table.closest(".scroll") ?? table).before(tools);
+    (table.closest(".grids") ? table : table.closest(".scroll") ?? table).before(tools);
   }
 
   for (const table of document.querySelectorAll("table[data-sort]")) {
