@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from oarpipe import cli
-from oarpipe.cli import TABLE_OF, command, main, overview, parser
+from oarpipe.arguments import TABLE_OF, parser
+from oarpipe.cli import command, main, overview
 from oarpipe.config.book import load_book
 from oarpipe.errors import BadInput, IncompleteData
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from snakemake.cli import get_argument_parser
 
-from oarpipe.cli import TABLE_OF, command, parser
+from oarpipe.arguments import TABLE_OF, parser
+from oarpipe.cli import command
 from oarpipe.config.recipe import Recipe
 from oarpipe.config.tables import reference_fields
 from oarpipe.stages import TOGETHER

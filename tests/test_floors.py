@@ -28,6 +28,7 @@ FLOORS = {
     "reports": 6,
     "study": 6,
     "stages": 7,
+    "arguments": 8,
     "tools": 8,
     "cli": 9,
     "door": 9,

@@ -11,8 +11,9 @@ import sys
 from importlib import import_module
 
 import oarpipe.training.loop
+from oarpipe.arguments import TABLE_OF
 from oarpipe.base import heartbeat
-from oarpipe.cli import TABLE_OF, command, main
+from oarpipe.cli import command, main
 
 IMPORTED = [
     *("data.images", "data.order_table", "data.sample_store", "data.sources", "data.token_store"),
