@@ -8,7 +8,7 @@ from oarpipe.metrics import adm, fidelity
 from oarpipe.metrics.bootstrap import resampled
 from oarpipe.metrics.features import FeatureSet
 from oarpipe.metrics.percentiles import interval
-from oarpipe.metrics.score_bootstrap import ScoreBootstrap, _radii, balls, kernel_distances
+from oarpipe.metrics.score_bootstrap import ScoreBootstrap, _radii, balls, kernel_distances, pair_kernel
 
 REPLICATES, SEED, K = 40, 5, 3
 
@@ -55,8 +55,8 @@ def test_the_kernel_distance_of_all_images_once_is_the_published_estimator(
     """One subset of everything, by torch-fidelity, which draws without repeats."""
     few = FeatureSet(reference.features[:70], reference.logits[:70], reference.labels[:70])
     theirs = fidelity.kernel_distance(samples, few, subsets=1, subset_size=70)
-    given = (torch.from_numpy(one.features) for one in (samples, few))
-    (ours,) = kernel_distances(*given, np.ones((1, 70)))
+    given = [torch.from_numpy(one.features) for one in (samples, few)]
+    (ours,) = kernel_distances(*given, np.ones((1, 70)), pair_kernel(given[1]))
     assert ours == pytest.approx(theirs, rel=1e-4)
 
 

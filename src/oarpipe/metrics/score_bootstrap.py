@@ -6,6 +6,7 @@ differs a little from what a convention reports, hence `percentiles.interval` mo
 """
 
 from collections.abc import Collection, Iterator
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -60,13 +61,19 @@ class ScoreBootstrap:
 
     def _distances(self, one: FeatureSet, weights: Weights, wanted: Collection[str]) -> dict[str, np.ndarray]:
         samples = self._placed(one.features)
-        found = {"kd": kernel_distances(samples, self._reference, weights)} if "kd" in wanted else {}
+        found = {}
+        if "kd" in wanted:
+            found["kd"] = kernel_distances(samples, self._reference, weights, self._own_kernel)
         enough = min(len(samples), len(self._reference)) > self._neighbours
         if enough and {"precision", "recall"} & set(wanted):
             is_inside, covering = balls(samples, self._reference, self._radii, self._neighbours)
             found["precision"] = weights @ is_inside / len(one)
             found["recall"] = (covering @ (weights.T > 0) > 0).mean(axis=0)
         return found
+
+    @cached_property
+    def _own_kernel(self) -> float:
+        return pair_kernel(self._reference)
 
     def _placed(self, features: Float32[np.ndarray, "n D"]) -> Float32[Tensor, "n D"]:
         return torch.from_numpy(features).to(self._device)
@@ -83,22 +90,30 @@ def inception_scores(logits: Float32[np.ndarray, "n C"], weights: Weights) -> Fl
 
 
 def kernel_distances(
-    samples: Float32[Tensor, "n D"], reference: Float32[Tensor, "m D"], weights: Weights
+    samples: Float32[Tensor, "n D"], reference: Float32[Tensor, "m D"], weights: Weights, theirs: float
 ) -> Float64[np.ndarray, " R"]:
-    """Squared MMD over all pairs of what was drawn, unbiased for distinct images, cubic kernel."""
-    n, m = len(samples), len(reference)
+    """Squared MMD over all pairs of what was drawn, unbiased for distinct images, cubic kernel.
+
+    `theirs` is the `pair_kernel` of the reference, the same for every set of samples.
+    """
+    n = len(samples)
     drawn = torch.from_numpy(weights).to(samples.device)
-    ours, across, theirs = drawn.new_zeros(len(drawn)), drawn.new_zeros(n), 0.0
+    ours, across = drawn.new_zeros(len(drawn)), drawn.new_zeros(n)
     for rows, kernel in _kernels(samples, samples):
         itself = drawn[:, rows] @ kernel.diagonal(rows.start)  # what is drawn, with itself: no pair
         ours += ((drawn[:, rows] @ kernel) * drawn).sum(dim=1) - itself
-    for rows, kernel in _kernels(reference, reference):
-        theirs += float(kernel.sum() - kernel.diagonal(rows.start).sum())
     for rows, kernel in _kernels(samples, reference):
         across[rows] = kernel.mean(dim=1)
-    distances = ours / (n * (n - 1)) - 2 * drawn @ across / n + theirs / (m * (m - 1))
+    distances = ours / (n * (n - 1)) - 2 * drawn @ across / n + theirs
     values: np.ndarray = distances.cpu().numpy()
     return values
+
+
+def pair_kernel(vectors: Float32[Tensor, "m D"]) -> float:
+    """The mean kernel of all pairs of different vectors."""
+    m = len(vectors)
+    sums = (kernel.sum() - kernel.diagonal(rows.start).sum() for rows, kernel in _kernels(vectors, vectors))
+    return sum(map(float, sums)) / (m * (m - 1))
 
 
 def balls(

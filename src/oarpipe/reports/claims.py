@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from oarpipe.reports.intervals import SEEDS_NEEDED, Difference, Interval, Series, difference
+from oarpipe.reports.intervals import SEEDS_NEEDED, Difference, Interval, Series, difference, means
 
 PLAIN = "plain"
 
@@ -158,8 +158,8 @@ def compare(
     found = difference(a, b) if a and b else None
     if found is None or a is None or b is None:
         return Comparison(left, right, setting, measure, None, None, None)
-    means = [sum(side[seed].point for seed in found.by_seed) / len(found.by_seed) for side in (a, b)]
-    return Comparison(left, right, setting, measure, means[0], means[1], found)
+    left_mean, right_mean = means(found, a, b)
+    return Comparison(left, right, setting, measure, left_mean, right_mean, found)
 
 
 def against(claims: Sequence[Claim]) -> list[str]:

@@ -13,8 +13,8 @@ from typing import Any
 from oarpipe.base.receipts import Receipt
 from oarpipe.errors import IncompleteData
 from oarpipe.metrics.measurements import Measurement, unlike
-from oarpipe.reports.claims import Verdict
-from oarpipe.reports.intervals import Difference, Interval, Series, Value, difference, is_paired
+from oarpipe.reports.claims import Verdict, verdict_of
+from oarpipe.reports.intervals import Difference, Interval, Series, Value, difference, is_paired, means
 from oarpipe.reports.likelihoods import likelihood_series
 from oarpipe.reports.results import Results
 from oarpipe.reports.tables import METRICS, decimals
@@ -60,11 +60,9 @@ class Row:
     @property
     def verdict(self) -> Verdict:
         """For b, against it, or open; open also where neither direction is better."""
-        if self.interval is None:
-            return Verdict.UNMEASURED
-        if not self.interval.excludes_zero() or not self.direction:
+        if self.interval is not None and not self.direction:
             return Verdict.OPEN
-        return Verdict.FOR if (self.interval.low > 0) == (self.direction > 0) else Verdict.AGAINST
+        return verdict_of(self.difference, better=self.direction)
 
     @property
     def words(self) -> str:
@@ -252,9 +250,7 @@ def _numbers(
         if name in alike and not any(found.by_seed.values()):
             same.append(name)
             continue
-        a, b = (
-            sum(side[seed].point for seed in found.by_seed) / len(found.by_seed) for side in (ours, theirs)
-        )
+        a, b = means(found, ours, theirs)
         paired = all(is_paired(ours[seed], theirs[seed]) for seed in found.by_seed)
         rows.append(Row(name, measure, a, b, found, paired, direction))
     return Numbers(entry, measure, convention, direction, _digits(measure, rows), rows, same, refused)

@@ -101,6 +101,11 @@ def difference(left: Series, right: Series) -> Difference | None:
     return Difference(mean, by_seed, over_seeds(list(by_seed.values())), images)
 
 
+def means(found: Difference, *sides: Series) -> list[float]:
+    """Each side's mean over the seeds of their difference."""
+    return [sum(side[seed].point for seed in found.by_seed) / len(found.by_seed) for side in sides]
+
+
 def is_paired(left: Value, right: Value) -> bool:
     """Whether replicate b of both resampled the same indices."""
     return left.count == right.count

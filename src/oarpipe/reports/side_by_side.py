@@ -5,7 +5,7 @@ from itertools import combinations
 from typing import Any
 
 from oarpipe.reports.claims import capital
-from oarpipe.reports.intervals import Series, difference
+from oarpipe.reports.intervals import Series, difference, means
 from oarpipe.reports.pictures import Pictures, setting_title
 from oarpipe.reports.results import Results
 from oarpipe.reports.tables import Column
@@ -36,7 +36,9 @@ def _difference(left: Series, right: Series) -> list[float | None] | None:
     found = difference(left, right)
     if found is None:
         return None
-    means = [sum(side[seed].point for seed in found.by_seed) / len(found.by_seed) for side in (left, right)]
     interval = found.interval
     edges = (interval.low, interval.high) if interval else (None, None)
-    return [None if value is None else float(f"{value:.7g}") for value in (*means, found.mean, *edges)]
+    return [
+        None if value is None else float(f"{value:.7g}")
+        for value in (*means(found, left, right), found.mean, *edges)
+    ]
