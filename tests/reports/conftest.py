@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from oarpipe.base.receipts import checked
 from oarpipe.config.book import Book
+from oarpipe.reports.results import Results
 from oarpipe.stages.report import report
-from tests.reports.tree import grow, small_book
+from tests.reports.tree import FLAGS, grow, small_book
 
 Reporter = Callable[..., str]
 
@@ -17,6 +19,13 @@ def write_report(book: Book, root: Path, **options: object) -> str:
     given = grow(book, root / "results", **options)  # type: ignore[arg-type]
     report(book.recipe("reports", "r", 0), **given, out=root / "report")
     return (root / "report" / "report.html").read_text()
+
+
+def read_results(book: Book, root: Path, **options: object) -> Results:
+    """Grows a tree for the book and returns its results."""
+    tables = {flag: table for table, flag in FLAGS.items()}
+    given = {tables.get(name, name): paths for name, paths in grow(book, root, **options).items()}  # type: ignore[arg-type]
+    return Results({table: [checked(path, table) for path in paths] for table, paths in given.items()})
 
 
 @pytest.fixture(scope="session")

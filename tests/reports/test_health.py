@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from oarpipe.base.files import read_json
-from oarpipe.base.receipts import checked
 from oarpipe.reports.arms import Tuning
 from oarpipe.reports.claims import Verdict
 from oarpipe.reports.health import Health, health
@@ -17,17 +16,14 @@ from oarpipe.reports.likelihoods import likelihood_series
 from oarpipe.reports.results import Results
 from oarpipe.reports.skills import CLASSES, DRAWN, HOLES, ORDERS, ModelHealth, Skill, SkillRow
 from oarpipe.reports.tables import Cell
-from tests.reports.tree import FLAGS, grow, small_book
+from tests.reports.conftest import read_results
+from tests.reports.tree import small_book
 
 RANDOM_SAMPLES = "fd[digits] in random order"
-TABLES = {flag: table for table, flag in FLAGS.items()}
 
 
 def results(root: Path, seeds: tuple[int, ...] = (0,), **samples: Any) -> Results:
-    given = grow(small_book(seeds, **samples), root)
-    return Results(
-        {TABLES.get(f, f): [checked(path, TABLES.get(f, f)) for path in paths] for f, paths in given.items()}
-    )
+    return read_results(small_book(seeds, **samples), root)
 
 
 def told(found: Results) -> Health:

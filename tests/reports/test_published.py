@@ -5,26 +5,18 @@ from typing import Any
 
 import pytest
 
-from oarpipe.base.receipts import checked
 from oarpipe.config.outputs import PublishedConfig
 from oarpipe.errors import BadInput
 from oarpipe.reports.published import Reached, reached
 from oarpipe.reports.results import Results
-from tests.reports.conftest import write_report
-from tests.reports.tree import grow, small_book
+from tests.reports.conftest import read_results, write_report
+from tests.reports.tree import small_book
 
-TABLES = {"evaluation": "evaluations", "benchmark": "benchmarks"}
 HERE = 2.29  # what is measured on seed 0; a further seed measures a tenth more
 
 
 def results(root: Path, seeds: tuple[int, ...] = (0,)) -> Results:
-    given = grow(small_book(seeds), root, distance=lambda arm, seed: HERE + seed / 10)
-    return Results(
-        {
-            TABLES.get(flag, flag): [checked(path, TABLES.get(flag, flag)) for path in paths]
-            for flag, paths in given.items()
-        }
-    )
+    return read_results(small_book(seeds), root, distance=lambda arm, seed: HERE + seed / 10)
 
 
 @pytest.fixture(scope="module")

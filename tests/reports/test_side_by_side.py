@@ -7,22 +7,20 @@ from typing import Any
 import numpy as np
 import pytest
 
-from oarpipe.base.receipts import checked
 from oarpipe.config.outputs import ReportConfig
 from oarpipe.reports.pictures import Pictures, pictures
 from oarpipe.reports.results import Results
 from oarpipe.reports.side_by_side import side_by_side
 from oarpipe.reports.tables import main_table
-from tests.reports.tree import grow, small_book
+from tests.reports.conftest import read_results
+from tests.reports.tree import small_book
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Results, Pictures, dict[str, Any]]:
     root = tmp_path_factory.mktemp("sides")
     book = small_book()
-    tables = {"evaluation": "evaluations", "benchmark": "benchmarks"}
-    given = {tables.get(name, name): paths for name, paths in grow(book, root).items()}
-    results = Results({name: [checked(path, name) for path in paths] for name, paths in given.items()})
+    results = read_results(book, root)
     entry = book.tables["reports"]["r"]
     assert isinstance(entry, ReportConfig)
     shown = pictures(results, entry)

@@ -6,19 +6,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from oarpipe.base.receipts import checked
 from oarpipe.reports.results import Results
 from oarpipe.reports.tables import Cell, Column, MainTable, SearchTable, main_table, search_tables
-from tests.reports.tree import grow, small_book
-
-TABLES = {"evaluation": "evaluations", "benchmark": "benchmarks"}
+from tests.reports.conftest import read_results
+from tests.reports.tree import small_book
 
 
 def results(root: Path, seeds: tuple[int, ...] = (0,)) -> Results:
-    given = grow(small_book(seeds), root)
-    return Results(
-        {TABLES.get(f, f): [checked(path, TABLES.get(f, f)) for path in paths] for f, paths in given.items()}
-    )
+    return read_results(small_book(seeds), root)
 
 
 @pytest.fixture(scope="module")
