@@ -108,9 +108,9 @@ class Cluster:
             self._start(f"slurmd.{node}", "slurmd", "-D", "-N", node)
         self._wait_for(lambda: set(self.nodes().values()) == {"idle"}, "both nodes to be idle")
 
-    def start_controller(self) -> None:
-        """Starts slurmctld; the jobs it knew before go on."""
-        self._start("slurmctld", "slurmctld", "-D")
+    def start_controller(self, *, remembers: bool = True) -> None:
+        """Starts slurmctld; the jobs it knew before go on, unless it has forgotten them."""
+        self._start("slurmctld", "slurmctld", "-D", *([] if remembers else ["-c"]))
         self._wait_for(lambda: _answers("scontrol", "ping"), "slurmctld to answer")
 
     def stop_controller(self) -> None:
@@ -171,8 +171,9 @@ class Cluster:
         _answers("scontrol", "update", "nodename=gpu01", "state=resume")
         wait_for(lambda: "down" not in self.nodes()["gpu01"], "the node to be back")
 
-    def preempt(self) -> None:
-        """Submits a job that takes the whole GPU node for a second, before all others."""
+    def preempt(self, *, mode: str = "REQUEUE") -> None:
+        """Submits a job that takes the whole GPU node for a second; `mode` befalls the others there."""
+        _order("scontrol", "update", "partitionname=h100", f"preemptmode={mode}")
         words = ["--partition=urgent", "--gres=gpu:h100:4", "--exclusive", "--output=/dev/null"]
         _order("sbatch", *words, "--wrap=sleep 1")
 

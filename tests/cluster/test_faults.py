@@ -134,22 +134,80 @@ def test_what_was_killed_for_memory_gets_more_at_the_next_attempt(
     assert line.digests() == undisturbed.digests()
 
 
-@pytest.mark.faults
-def test_jobs_outlive_their_controller_and_snakemake_is_started_again(
+def test_a_controller_that_is_back_before_it_is_missed_goes_unnoticed(
     cluster: Cluster, line: Line, undisturbed: Line
 ) -> None:
-    """The plugin (2.8.0) forgets the jobs that it asks after in vain, and waits for ever."""
     run = line.start(RECEIPT)
     mark = line.suspend_a_share(ORDERS)
     cluster.stop_controller()
-    wait_for(lambda: "Falling back to 'sacct'" in run.said(), "Snakemake to ask in vain")
     cluster.start_controller()
     os.kill(mark["pid"], signal.SIGCONT)
-    wait_for(lambda: ends(cluster, line) == {"COMPLETED": 2}, "the jobs to end")
-    run.kill()
-    line.start("--unlock").ends_well()
-    line.start(RECEIPT).ends_well()
-    assert set(ends(cluster, line)) == {"COMPLETED"}
+    assert "Slurm does not answer" not in run.ends_well()
+    assert ends(cluster, line) == {"COMPLETED": 2}
+    assert line.digests() == undisturbed.digests()
+
+
+def test_jobs_that_were_asked_after_in_vain_are_asked_after_again(
+    cluster: Cluster, line: Line, undisturbed: Line
+) -> None:
+    run = line.start(RECEIPT)
+    mark = line.suspend_a_share(ORDERS)
+    cluster.stop_controller()
+    wait_for(lambda: "Slurm does not answer" in run.said(), "Snakemake to ask in vain")
+    cluster.start_controller()
+    os.kill(mark["pid"], signal.SIGCONT)
+    assert "Slurm answers again" in run.ends_well()
+    assert ends(cluster, line) == {"COMPLETED": 2}
+    assert line.digests() == undisturbed.digests()
+
+
+@pytest.mark.faults
+def test_while_the_controller_is_away_no_retry_is_spent_on_submitting(
+    cluster: Cluster, line: Line, undisturbed: Line
+) -> None:
+    cluster.stop_controller()
+    run = line.start("--retries", "0", RECEIPT)
+    wait_for(lambda: "The Slurm controller is away" in run.said(), "Snakemake to want to submit")
+    cluster.start_controller()
+    run.ends_well()
+    assert ends(cluster, line) == {"COMPLETED": 2}
+    assert line.digests() == undisturbed.digests()
+
+
+@pytest.mark.faults
+def test_where_accounting_is_off_although_it_is_asked_the_run_ends_all_the_same(
+    cluster: Cluster, line: Line, undisturbed: Line
+) -> None:
+    line.start("--slurm-status-command", "sacct", RECEIPT).ends_well()
+    assert ends(cluster, line) == {"COMPLETED": 2}
+    assert line.digests() == undisturbed.digests()
+
+
+@pytest.mark.faults
+def test_jobs_that_the_controller_has_forgotten_are_submitted_again(
+    cluster: Cluster, line: Line, undisturbed: Line
+) -> None:
+    run = line.start(RECEIPT)
+    mark = line.suspend_a_share(ORDERS)
+    cluster.stop_controller()
+    cluster.start_controller(remembers=False)
+    run.ends_well()
+    assert f"Slurm job {mark['job']} is neither waiting nor running" in run.said()
+    assert "parts are there already" in (line.folder / LOG).read_text()
+    assert line.digests() == undisturbed.digests()
+
+
+@pytest.mark.faults
+def test_a_job_that_is_preempted_for_good_is_submitted_again(
+    cluster: Cluster, line: Line, undisturbed: Line
+) -> None:
+    run = line.start(RECEIPT)
+    job = line.suspend_a_share(ORDERS)["job"]
+    cluster.preempt(mode="CANCEL")
+    run.ends_well()
+    assert ends(cluster, line)["PREEMPTED"] >= 1
+    assert f"Slurm job {job} is neither waiting nor running" in run.said()
+    assert "parts are there already" in (line.folder / LOG).read_text()
     assert line.digests() == undisturbed.digests()
 
 
