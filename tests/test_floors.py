@@ -33,6 +33,7 @@ FLOORS = {
     "cli": 9,
     "door": 9,
     "__main__": 10,
+    "slurm": 10,
     "__init__": 10,
 }
 

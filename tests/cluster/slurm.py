@@ -1,4 +1,4 @@
-"""A real Slurm on this machine: munge, a controller and two logical nodes, one with four pretended GPUs.
+"""A real Slurm on this machine: munge, a controller and four logical nodes, with pretended GPUs.
 
 No systemd, no accounting, no cgroups. The daemons are children of the tests: they end with them, also if
 the tests are killed. Memory is looked at every second, and no device computes; all else is as on a cluster.
@@ -19,6 +19,7 @@ from typing import TypeVar
 PACKAGES = ["slurmctld", "slurmd", "slurm-client", "munge"]
 ETC = Path("/etc/slurm")  # a job's own srun looks nowhere else
 NVIDIA = 195  # major number of the device files
+NODES = ("gpu01", "cpu01", "pair01", "pair02")
 
 SLURM_CONF = """
 ClusterName=oarpipe-tests
@@ -60,11 +61,18 @@ ReturnToService=2
 NodeName=DEFAULT Sockets=1 CoresPerSocket=32 ThreadsPerCore=1 RealMemory=128000 State=UNKNOWN
 NodeName=gpu01 NodeAddr=127.0.0.1 NodeHostname=localhost Port={ports[1]} Gres=gpu:h100:4
 NodeName=cpu01 NodeAddr=127.0.0.1 NodeHostname=localhost Port={ports[2]}
+NodeName=pair01 NodeAddr=127.0.0.1 NodeHostname=localhost Port={ports[3]} Gres=gpu:h100:2
+NodeName=pair02 NodeAddr=127.0.0.1 NodeHostname=localhost Port={ports[4]} Gres=gpu:h100:2
 PartitionName=cpu Nodes=cpu01 Default=YES MaxTime=24:00:00 State=UP
 PartitionName=h100 Nodes=gpu01 MaxTime=24:00:00 State=UP
+PartitionName=pair Nodes=pair01,pair02 MaxTime=24:00:00 State=UP
 PartitionName=urgent Nodes=gpu01 PriorityTier=10 State=UP
 """
-GRES_CONF = "AutoDetect=off\nNodeName=gpu01 Name=gpu Type=h100 File={folder}/dev/nvidia[0-3]\n"
+GRES_CONF = """
+AutoDetect=off
+NodeName=gpu01 Name=gpu Type=h100 File={folder}/dev/nvidia[0-3]
+NodeName=pair01,pair02 Name=gpu Type=h100 File={folder}/dev/nvidia[0-1]
+"""
 # Waits for the tests to end, also by SIGKILL: with a link left, every Snakemake would ask a dead controller.
 REMOVE_LINKS = "cat; find {etc} -lname '{folder}/*' -delete"
 
@@ -94,7 +102,7 @@ class Cluster:
         self._held = contextlib.ExitStack()  # a lock, and the links
 
     def start(self) -> None:
-        """Installs what is missing, starts everything and waits for both nodes; may raise `NotHere`."""
+        """Installs what is missing, starts everything and waits for the nodes; may raise `NotHere`."""
         _refuse_what_is_not_ours()
         self._hold_the_lock()
         _install()
@@ -104,9 +112,9 @@ class Cluster:
         if not _answers("munge", "--no-input"):
             self._start_munge()
         self.start_controller()
-        for node in ("gpu01", "cpu01"):
+        for node in NODES:
             self._start(f"slurmd.{node}", "slurmd", "-D", "-N", node)
-        self._wait_for(lambda: set(self.nodes().values()) == {"idle"}, "both nodes to be idle")
+        self._wait_for(lambda: set(self.nodes().values()) == {"idle"}, "all nodes to be idle")
 
     def start_controller(self, *, remembers: bool = True) -> None:
         """Starts slurmctld; the jobs it knew before go on, unless it has forgotten them."""
@@ -182,7 +190,7 @@ class Cluster:
         fcntl.flock(handle, fcntl.LOCK_EX)  # other cluster tests on this machine go first
 
     def _write_files(self) -> None:
-        ports = _free_ports(3)
+        ports = _free_ports(1 + len(NODES))
         (self.folder / "slurm.conf").write_text(SLURM_CONF.format(folder=self.folder, ports=ports))
         (self.folder / "gres.conf").write_text(GRES_CONF.format(folder=self.folder))
         ETC.mkdir(exist_ok=True)

@@ -1,10 +1,13 @@
 """`snakemake --profile slurm` on a real Slurm: what it asks for, what runs at once, and what comes out."""
 
+import json
 from collections import Counter
 from datetime import datetime
 
 import pytest
+import torch
 import yaml
+from safetensors.torch import load_file
 
 from tests.cluster.line import Line
 from tests.cluster.slurm import Cluster, wait_for
@@ -16,6 +19,7 @@ GPU_RULES = {
     *("generate", "search", "features", "evaluate", "information"),
 }
 CPU_RULES = {"index", "merge_orders", "merge_samples"}
+MODEL = "results/tiny/seed-0/models/any"
 
 
 @pytest.fixture(scope="module")
@@ -101,3 +105,18 @@ def test_a_sites_own_slurm_profile_serves_as_well(cluster: Cluster, line: Line) 
     assert "TresPerJob" not in asked["index"]
     assert asked["train_features"]["TresPerJob"] == "gres:gpu:1"
     assert asked["train_features"]["MinMemoryNode"] == "8000M"
+
+
+def test_two_nodes_train_one_model_together(cluster: Cluster, line: Line, undisturbed: Line) -> None:
+    line.take_over(undisturbed, without=MODEL)
+    profile = yaml.safe_load((line.folder / "slurm/profile.yaml").read_text())
+    needs = {"gpu": 4, "nodes": 2, "mpi": "'srun'", "tasks_per_node": 2, "slurm_partition": "'pair'"}
+    profile["set-resources"]["train"] |= needs
+    (line.folder / "slurm/profile.yaml").write_text(yaml.safe_dump(profile))
+    line.start(f"{MODEL}/receipt.json").ends_well()
+    (job,) = cluster.jobs(line.folder)
+    assert (job["NodeList"], job["NumTasks"], job["TresPerJob"]) == ("pair[01-02]", "4", "gres:gpu:h100:4")
+    assert json.loads((line.folder / MODEL / "run.json").read_text())["processes"] == 4
+    together, alone = (load_file(each.folder / MODEL / "model.safetensors") for each in (line, undisturbed))
+    assert together.keys() == alone.keys()
+    assert all(torch.allclose(together[key], alone[key], atol=1e-5) for key in alone)

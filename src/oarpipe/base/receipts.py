@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from oarpipe.base.attempts import MARK, Attempt
-from oarpipe.base.distributed import shared
+from oarpipe.base.distributed import shared, world
 from oarpipe.base.files import flush, hash_of, read_json, remove, sha256, write_json
 from oarpipe.base.log import log
 from oarpipe.base.shards import Shard
@@ -268,6 +268,7 @@ class Stage:
             "host": platform.node(),
             "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
             "threads": os.environ.get("OMP_NUM_THREADS", ""),
+            "processes": world().size,
             "python": platform.python_version(),
         }
         counted = [self.counts, *(part.get("counts", {}) for part in parts)]
