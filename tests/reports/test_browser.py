@@ -11,15 +11,10 @@ from typing import Any
 
 import pytest
 
-from tests.reports.test_pages import CHROMIUM
+from tests.browser import needs_a_browser, opening
 from tests.reports.tree import small_book
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(
-        CHROMIUM is None, reason="no chromium, chromium-browser or google-chrome on this machine"
-    ),
-]
+pytestmark = needs_a_browser
 
 DRIVER = """
 const $ = (selector) => document.querySelector(selector);
@@ -49,13 +44,10 @@ def read(page: str, tmp_path: Path) -> Any:
     """Does with the page what a script says, and returns what the script `tell`s."""
 
     def drive(body: str, *, width: int = 1400) -> Any:
-        assert CHROMIUM is not None
         file = tmp_path / "page.html"
         file.write_text(page.replace("</body>", f"<script>{DRIVER.replace('BODY', body)}</script></body>"))
-        flags = ["headless", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run", "disable-sync"]
-        flags += ["disable-background-networking", "disable-component-update", "dump-dom"]
-        flags += [f"user-data-dir={tmp_path}", "virtual-time-budget=4000", f"window-size={width},900"]
-        command = [CHROMIUM, *(f"--{flag}" for flag in flags), file.as_uri()]
+        flags = ["dump-dom", "virtual-time-budget=4000", f"window-size={width},900"]
+        command = opening(file, tmp_path, *flags)
         ran = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
         told = re.search(r'<body[^>]* data-told="([^"]*)"', ran.stdout)
         assert told, ran.stderr
@@ -69,6 +61,18 @@ def metrics(page_file: Path) -> dict[str, Any]:
     """The numbers behind the page."""
     sets: dict[str, Any] = json.loads(next(page_file.parent.parent.rglob("metrics.json")).read_text())["sets"]
     return sets
+
+
+def test_a_browser_opens_the_page_without_a_console_error(page_file: Path, tmp_path: Path) -> None:
+    flags = ["enable-logging=stderr", "v=0", "virtual-time-budget=2000", "dump-dom"]
+    command = opening(page_file, tmp_path, *flags)
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    console = [line for line in ran.stderr.splitlines() if "CONSOLE" in line]
+    assert console == []
+    # The script ran: it gave every canvas the size of its pictures.
+    drawn = re.findall(r"<canvas[^>]* width=\"(\d+)\"", ran.stdout)
+    assert len(drawn) == 5
+    assert all(int(width) > 300 for width in drawn)
 
 
 def test_a_filter_leaves_the_found_arms_in_tables_pictures_and_playback(read: Any) -> None:

@@ -18,15 +18,10 @@ from typing import Any
 import pytest
 
 from oarpipe.cli import main
-from tests.reports.test_pages import CHROMIUM
+from tests.browser import needs_a_browser, opening
 from tests.study.given import samples
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(
-        CHROMIUM is None, reason="no chromium, chromium-browser or google-chrome on this machine"
-    ),
-]
+pytestmark = needs_a_browser
 PATIENCE = 120  # seconds
 
 DRIVER = """
@@ -109,15 +104,8 @@ def browse(study: Path, server: Server, body: str) -> dict[str, Any]:
     copy.write_text(
         (study / "study.html").read_text().replace("</body>", f"<script>{script}</script></body>")
     )
-    flags = ["headless", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run", "disable-sync"]
-    flags += [
-        "disable-background-networking",
-        "disable-component-update",
-        f"user-data-dir={study / 'profile'}",
-    ]
-    assert CHROMIUM is not None
-    command = [CHROMIUM, *(f"--{flag}" for flag in flags), copy.as_uri()]
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    command = opening(copy, study / "profile")
     browser = subprocess.Popen(command, start_new_session=True, **quiet)  # type: ignore[call-overload]
     try:
         posted = []
