@@ -92,7 +92,6 @@ class Line:
     def _start(self, command: list[str]) -> Snakemake:
         environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("SLURM_")},
-            "PATH": f"{BIN}:{os.environ['PATH']}",
             "XDG_CACHE_HOME": str(self.folder / "cache"),
             "XDG_CONFIG_HOME": str(self.folder / "home"),
         }

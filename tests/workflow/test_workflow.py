@@ -244,6 +244,25 @@ def test_the_slurm_profile_is_found_from_the_root_of_a_clone(tmp_path: Path) -> 
     assert (jobs["extract"], jobs["generate"]) == (64, 64)
 
 
+def test_jobs_find_oarpipe_where_no_environment_is_activated(tmp_path: Path) -> None:
+    receipt = "results/tiny/seed-0/datasets/digits/receipt.json"
+    command = [
+        BIN / "snakemake",
+        "-s",
+        ROOT / "Snakefile",
+        "-d",
+        tmp_path,
+        "--configfile",
+        TINY,
+        "-c1",
+        receipt,
+    ]
+    environment = {**os.environ, "PATH": "/usr/bin:/bin", "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    run = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    assert (tmp_path / receipt).is_file()
+
+
 def test_spawned_jobs_read_the_same_book(tmp_path: Path) -> None:
     """Slurm's jobs are Snakemakes of their own; Snakemake hands them the book and its changes."""
     line = Line(tmp_path)

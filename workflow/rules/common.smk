@@ -11,6 +11,9 @@ from oarpipe.config.book import SHARED, Book, load_book
 from oarpipe.config.datasets import InMemoryConfig
 from oarpipe.errors import ConfigError
 
+# Jobs find the `oarpipe` beside this Snakemake, also where its environment is not activated.
+os.environ.update(PATH=f"{os.getenv('PATH')}{os.pathsep}{Path(sys.executable).parent}")
+
 
 def read_book() -> Book:
     """The book given with --configfile, changed by --config set='key=value …'; a mistake ends the run."""
