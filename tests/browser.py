@@ -16,9 +16,9 @@ needs_a_browser = [
 ]
 
 
-def opening(page: Path, profile: Path, *flags: str) -> list[str]:
+def opening(address: str, profile: Path, *flags: str) -> list[str]:
     """The command that opens a page without a screen; `profile` is a folder of its own to keep things in."""
     assert BROWSER is not None
     always = ["headless", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run", "disable-sync"]
     always += ["disable-background-networking", "disable-component-update", f"user-data-dir={profile}"]
-    return [BROWSER, *(f"--{flag}" for flag in [*always, *flags]), page.as_uri()]
+    return [BROWSER, *(f"--{flag}" for flag in [*always, *flags]), address]

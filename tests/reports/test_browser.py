@@ -43,11 +43,11 @@ const tell = (facts) => { document.body.dataset.told = JSON.stringify(facts); };
 def read(page: str, tmp_path: Path) -> Any:
     """Does with the page what a script says, and returns what the script `tell`s."""
 
-    def drive(body: str, *, width: int = 1400) -> Any:
+    def drive(body: str, *, width: int = 1400, asked: str = "") -> Any:
         file = tmp_path / "page.html"
         file.write_text(page.replace("</body>", f"<script>{DRIVER.replace('BODY', body)}</script></body>"))
         flags = ["dump-dom", "virtual-time-budget=4000", f"window-size={width},900"]
-        command = opening(file, tmp_path, *flags)
+        command = opening(file.as_uri() + asked, tmp_path, *flags)
         ran = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
         told = re.search(r'<body[^>]* data-told="([^"]*)"', ran.stdout)
         assert told, ran.stderr
@@ -65,7 +65,7 @@ def metrics(page_file: Path) -> dict[str, Any]:
 
 def test_a_browser_opens_the_page_without_a_console_error(page_file: Path, tmp_path: Path) -> None:
     flags = ["enable-logging=stderr", "v=0", "virtual-time-budget=2000", "dump-dom"]
-    command = opening(page_file, tmp_path, *flags)
+    command = opening(page_file.as_uri(), tmp_path, *flags)
     ran = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
     console = [line for line in ran.stderr.splitlines() if "CONSOLE" in line]
     assert console == []
@@ -96,6 +96,30 @@ def test_a_filter_leaves_the_found_arms_in_tables_pictures_and_playback(read: An
     assert told["faint"] == 4
     assert told["words"] == "Arms: 1 of 5"
     assert told["after"] == 5
+
+
+def test_the_address_tells_which_arms_are_shown_and_shows_them_when_opened(read: Any) -> None:
+    arms = ["any_random", "greedy_annealed_random"]
+    told = read(
+        """
+        const rows = shown("#table tbody tr").map((row) => row.dataset.arm);
+        const words = $("#arms summary").textContent;
+        $("#arms input[value=any_random]").click();
+        const fewer = location.search;
+        button("Show all").click();
+        tell({ rows, words, fewer, all: location.search });
+        """,
+        asked=f"?arms={'+'.join([*arms, 'of_another_book'])}#table",
+    )
+    assert sorted(told["rows"]) == arms
+    assert told["words"] == "Arms: 2 of 5"
+    assert told["fewer"] == "?arms=greedy_annealed_random"
+    assert told["all"] == ""
+
+
+def test_an_address_of_no_arm_of_this_page_shows_all(read: Any) -> None:
+    told = read('tell({ words: $("#arms summary").textContent });', asked="?arms=of_another_book")
+    assert told["words"] == "Arms: all"
 
 
 def test_a_column_sorts_best_first_then_worst_first_then_as_it_was(read: Any) -> None:

@@ -105,7 +105,7 @@ def browse(study: Path, server: Server, body: str) -> dict[str, Any]:
         (study / "study.html").read_text().replace("</body>", f"<script>{script}</script></body>")
     )
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    command = opening(copy, study / "profile")
+    command = opening(copy.as_uri(), study / "profile")
     browser = subprocess.Popen(command, start_new_session=True, **quiet)  # type: ignore[call-overload]
     try:
         posted = []

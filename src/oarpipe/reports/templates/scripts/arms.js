@@ -1,5 +1,5 @@
 {
-  // Which arms are shown: in the tables, the pictures, and (faintly, the others) the chart.
+  // Which arms are shown: in the tables, the pictures, and (faintly, the others) the chart. The address tells it.
   const picker = document.getElementById("arms");
   const find = document.getElementById("find");
   const items = [...picker.querySelectorAll("li")].map((item) => ({
@@ -16,6 +16,18 @@
     const all = chosen.size === items.length;
     picker.firstElementChild.textContent = all ? "Arms: all" : `Arms: ${chosen.size} of ${items.length}`;
     picker.classList.toggle("filtered", !all);
+    const address = new URL(location);
+    if (all) address.searchParams.delete("arms");
+    else address.searchParams.set("arms", [...chosen].join(" "));
+    try {
+      history.replaceState(null, "", address);
+    } catch {} // a page within another has no address of its own
+  }
+
+  const asked = new Set(new URLSearchParams(location.search).get("arms")?.split(" "));
+  if (items.some(({ box }) => asked.has(box.value))) {
+    items.forEach(({ box }) => (box.checked = asked.has(box.value)));
+    show();
   }
 
   picker.addEventListener("change", show);
