@@ -20,6 +20,7 @@ from tests.stages.ingredients import (
     model_recipe,
     orders_recipe,
     real_model,
+    real_tokenizer,
     samples_recipe,
     tokens,
     words,
@@ -162,6 +163,21 @@ def test_an_ingredient_of_another_fingerprint_is_named(
     assert not (tmp_path / "tuned").exists()
     given = {"tokens": line["tokens"], "init": line["model"], "orders": tmp_path / "greedy"}
     assert main(words("distill", tuned, **given, out=tmp_path / "tuned")) == 0
+
+
+def test_a_tokenizer_that_is_not_the_models_is_named(refused: Refused, tmp_path: Path) -> None:
+    """It has as many codes; only what they look like is otherwise."""
+    right, wrong = (real_tokenizer(tmp_path / name, seed=seed) for name, seed in (("right", 0), ("wrong", 1)))
+    model = real_model(tmp_path / "any", tokens(tmp_path / "tokens", grid=SQUARE, tokenizer=right))
+    told = refused(words("generate", samples_recipe(), model=model, tokenizer=wrong, out=tmp_path / "drawn"))
+    learned, given = (checked(folder, "tokenizers").digest[:8] for folder in (right, wrong))
+    assert told == (
+        f"{wrong}: tokenizers.wrong is {given}, but {model} was trained on codes of tokenizer {learned}; "
+        "name the one that made its tokens"
+    )
+    assert not (tmp_path / "drawn").exists()
+    given_right = {"model": model, "tokenizer": right, "out": tmp_path / "drawn"}
+    assert main(words("generate", samples_recipe(count=2), **given_right)) == 0
 
 
 def test_a_folder_without_images_is_named(refused: Refused, tmp_path: Path) -> None:

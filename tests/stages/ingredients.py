@@ -48,7 +48,7 @@ def model(out: Path) -> Path:
     return finished("models", ModelConfig(tokens="x", train=TrainConfig(steps=1)), out)
 
 
-def real_tokenizer(out: Path, codebook: int = CODEBOOK) -> Path:
+def real_tokenizer(out: Path, codebook: int = CODEBOOK, *, seed: int = 0) -> Path:
     """A finished VQGAN without training, four pixels a token."""
     config = VQGANConfig(
         kind="vqgan",
@@ -60,7 +60,7 @@ def real_tokenizer(out: Path, codebook: int = CODEBOOK) -> Path:
         train=TrainConfig(steps=1),
     )
     stage = Stage(Recipe("tokenizers", out.name, 0, config), out)
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     save_tokenizer(VQGAN(config.anatomy()), out, resolution=12, training="none")
     stage.finish("tokenizer.safetensors", "tokenizer.yaml")
     return out
@@ -79,10 +79,19 @@ def real_model(out: Path, tokens: Path, *, scale: float = 1.0) -> Path:
 
 
 def tokens(
-    out: Path, rows: int = 10, views: int = 1, *, grid: Grid = GRID, test_every: int = 5, first: int = 0
+    out: Path,
+    rows: int = 10,
+    views: int = 1,
+    *,
+    grid: Grid = GRID,
+    test_every: int = 5,
+    first: int = 0,
+    tokenizer: Path | None = None,
 ) -> Path:
     """A finished token store; every fifth sample is a test image, ids are 3 apart, codes begin at `first`."""
-    stage = Stage(Recipe("tokens", out.name, 0, TokensConfig(dataset="x", tokenizer="y")), out)
+    inputs = {"tokenizer": checked(tokenizer, "tokenizers")} if tokenizer else {}
+    recipe = Recipe("tokens", out.name, 0, TokensConfig(dataset="x", tokenizer="y"))
+    stage = Stage(recipe, out, inputs=inputs)
     store = TokenStore.create(
         out / "tokens.zarr",
         rows=rows,

@@ -18,6 +18,16 @@ def check_tokens_of(model: Receipt, ingredients: Iterable[Receipt]) -> None:
     _check(f"{model.folder} was trained on", model.inputs.get("tokens"), ingredients)
 
 
+def check_tokenizer_of(model: Receipt, tokenizer: Receipt) -> None:
+    """`FingerprintMismatch` where the model learned the codes of another tokenizer, if that is known."""
+    if model.tokenizers and tokenizer.digest not in model.tokenizers:
+        learned = ", ".join(map(_short, model.tokenizers))
+        raise FingerprintMismatch(
+            f"{tokenizer.folder}: tokenizers.{tokenizer.name} is {_short(tokenizer.digest)}, but "
+            f"{model.folder} was trained on codes of tokenizer {learned}; name the one that made its tokens"
+        )
+
+
 def checked_head(policy: PolicyConfig, model: Receipt, head: Path | None) -> list[Receipt]:
     """The head as an input, where the policy predicts places; `FingerprintMismatch` if of another model."""
     predicts = isinstance(policy, PredictedConfig)

@@ -33,7 +33,8 @@ SAFETENSORS = ".tmp"  # how the files begin that safetensors writes and then ren
 class Receipt:
     """The proof that a recipe was carried out; `files` are sizes and hashes relative to the folder.
 
-    `settled` is what the recipe left to the machine, such as a batch that sizes itself.
+    `settled` is what the recipe left to the machine, such as a batch that sizes itself; `tokenizers` are the
+    digests of those behind its inputs, however far.
     """
 
     table: str
@@ -47,6 +48,7 @@ class Receipt:
     files: dict[str, dict[str, Any]]
     folder: Path = field(compare=False)
     settled: dict[str, Any] = field(default_factory=dict)
+    tokenizers: list[str] = field(default_factory=list)
 
     def write(self, file: Path) -> None:
         """Writes it as JSON, without the folder it happens to lie in."""
@@ -128,11 +130,19 @@ class Stage:
     ) -> None:
         self.recipe = recipe
         self.out = out
-        self.inputs = {
-            (name if isinstance(given, Receipt) else f"{name}.{_listed(one)}"): one.digest
+        read = {
+            (name if isinstance(given, Receipt) else f"{name}.{_listed(one)}"): one
             for name, given in (inputs or {}).items()
             for one in ([given] if isinstance(given, Receipt) else given)
         }
+        self.inputs = {name: one.digest for name, one in read.items()}
+        self.tokenizers = sorted(
+            {
+                d
+                for one in read.values()
+                for d in ([one.digest] if one.table == "tokenizers" else one.tokenizers)
+            }
+        )
         meaning = {"recipe": recipe.meaning(), "inputs": self.inputs, "also": dict(also or {})}
         self.fingerprint = hash_of(meaning)
         self.state = out / "state" / self.fingerprint[:16]
@@ -241,6 +251,7 @@ class Stage:
             files=files,
             folder=self.out,
             settled={file.stem: read_json(file) for file in sorted(self._settled.glob("*.json"))},
+            tokenizers=self.tokenizers,
         )
         self._write_run(self.out / RUN)
         receipt.write(self.out / DONE)

@@ -4,7 +4,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from oarpipe.base.agreement import check_tokens_of, checked_head
+from oarpipe.base.agreement import check_tokenizer_of, check_tokens_of, checked_head
 from oarpipe.base.log import progress
 from oarpipe.base.receipts import Receipt, Stage, checked
 from oarpipe.base.shards import Shard
@@ -29,6 +29,7 @@ def generate(
     """Draws this shard's samples into the store; store shards that are there already are kept."""
     network, images = checked(model, "models"), checked(tokenizer, "tokenizers")
     tables = [checked(path, "orders") for path in orders or []]
+    check_tokenizer_of(network, images)
     check_tokens_of(network, tables)
     heads = checked_head(recipe.entry.policy, network, head)
     stage = Stage(

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from oarpipe.base.agreement import check_tokens_of, checked_head
+from oarpipe.base.agreement import check_tokenizer_of, check_tokens_of, checked_head
 from oarpipe.base.files import read_sealed, write_json, write_sealed
 from oarpipe.base.log import log, progress
 from oarpipe.base.receipts import Receipt, Stage, checked
@@ -43,6 +43,7 @@ def search(
         "features": checked(features, "features"),
     }
     tables = [checked(path, "orders") for path in orders or []]
+    check_tokenizer_of(receipts["model"], receipts["tokenizer"])
     check_tokens_of(receipts["model"], tables)
     heads = checked_head(arm_recipe.entry.policy, receipts["model"], head)
     stage = Stage(
