@@ -1,5 +1,6 @@
 """What tests of several rooms share: small models, and published weights by rule."""
 
+import os
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,10 @@ import torch
 
 from oarpipe.base.grid import Grid
 from oarpipe.models.position_tokens import PositionTokens
+
+# As `make test` says it, for a plain `pytest`: sums of other processes are compared bit by bit.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
 
 GOLDEN = Path(__file__).parent / "golden"
 

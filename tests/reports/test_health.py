@@ -84,7 +84,7 @@ def test_images_drawn_in_random_order_are_compared_where_both_models_drew_some(o
     assert f"{RANDOM_SAMPLES} by {points[1] - points[0]:.2f}" in of(one_seed, "greedy_annealed").sentence
 
 
-def test_what_was_not_measured_is_never_kept(one_seed: Results) -> None:
+def test_of_what_was_not_measured_nothing_is_said(one_seed: Results) -> None:
     raster = of(one_seed, "raster_annealed")  # sampled in raster order alone
     missing = row(raster, RANDOM_SAMPLES)
     assert (missing.after, missing.change, missing.word) == (Cell(), "", "not run")
@@ -171,17 +171,19 @@ def test_the_words_follow_from_the_intervals_alone() -> None:
     ]
     one = ModelHealth("m", Tuning("raster"), "any", rows, seeds=1)
     assert one.sentence == (
-        "Worse on this seed: random by 0.020 nats. Kept: greedy (0.020 nats), classes (7.0 points). "
-        "Better: raster, class. Nothing is said of half, most."
+        "Worse on this seed: random by 0.020 nats. Not distinguishable, and worse at most: greedy by 0.020 "
+        "nats, classes by 7.0 points. Better: raster, class. Nothing is said of half, most."
     )
     assert [words for _, words in one.chips] == [
-        *("1 worse", "2 kept", "2 better"),
+        *("1 worse", "2 not distinguishable", "2 better"),
         *("1 no interval was computed", "1 not run"),
     ]
     unknown = ModelHealth("m", Tuning("raster"), "any", rows[5:], seeds=1)
     assert unknown.sentence == "Nothing was measured both in it and in any, so nothing is said of it."
     unharmed = ModelHealth("m", Tuning("raster"), "any", rows[2:3], seeds=3)
-    assert unharmed.sentence == "Worse: nothing. Kept: greedy (0.020 nats). Better: nothing."
+    assert unharmed.sentence == (
+        "Worse: nothing. Not distinguishable, and worse at most: greedy by 0.020 nats. Better: nothing."
+    )
 
 
 def test_the_page_has_an_overview_and_a_table_a_model(page: str) -> None:

@@ -1,6 +1,6 @@
 """Skills of an any-order model, before and after a tuning, and what is said of them.
 
-One rule (`RULE`) decides for all of them whether a skill got worse, got better or was kept.
+One rule (`RULE`) decides for all of them whether a skill got worse, got better, or neither can be said.
 """
 
 from collections.abc import Iterable, Sequence
@@ -13,9 +13,10 @@ from oarpipe.reports.tables import Cell
 
 RULE = (
     "A skill counts as worse, or better, where the whole 95 % interval of its paired difference (after less "
-    "before) lies on that side of zero, and as kept where the interval holds zero: no loss was found, and in "
-    "brackets stands the largest that the interval leaves possible. What was not measured before and after "
-    "counts as neither. Of twenty skills that did not change, one interval excludes zero by chance."
+    "before) lies on that side of zero. Where the interval holds zero, before and after are not "
+    "distinguishable; the largest loss that the interval leaves possible is told. What was not measured "
+    "before and after counts as none of these. Of twenty skills that did not change, one interval excludes "
+    "zero by chance."
 )
 ORDERS = "Whole images, NLL in nats a token ↓"
 HOLES = "Holes, NLL in nats a hidden token ↓"
@@ -91,12 +92,12 @@ class SkillRow:
         assert self.found is not None
         return f"{self.skill.name} by {self.skill.size(self.found.mean)}"
 
-    def kept(self) -> str:
+    def at_worst(self) -> str:
         """Its name, and the largest loss that the interval leaves possible."""
         assert self.found is not None
         assert self.found.interval is not None
         worst = self.found.interval.low if self.skill.better > 0 else self.found.interval.high
-        return f"{self.skill.name} ({self.skill.size(worst)})"
+        return f"{self.skill.name} by {self.skill.size(worst)}"
 
 
 @dataclass(frozen=True)
@@ -120,10 +121,9 @@ class ModelHealth:
         """How many skills there are of every verdict, those that got worse first."""
         if self.base is None:
             return []
-        words = {Verdict.AGAINST: "worse", Verdict.OPEN: "kept", Verdict.FOR: "better"}
-        words |= {verdict: WORDS.of(verdict) for verdict in (Verdict.UNMEASURED, Verdict.NOT_RUN)}
-        counts = {verdict: len(self.of(verdict)) for verdict in words}
-        return [(verdict, f"{counts[verdict]} {word}") for verdict, word in words.items() if counts[verdict]]
+        order = Verdict.AGAINST, Verdict.OPEN, Verdict.FOR, Verdict.UNMEASURED, Verdict.NOT_RUN
+        counts = [(verdict, len(self.of(verdict))) for verdict in order]
+        return [(verdict, f"{count} {WORDS.of(verdict)}") for verdict, count in counts if count]
 
     def of(self, *verdicts: Verdict) -> list[SkillRow]:
         """The rows of some verdicts."""
@@ -131,7 +131,7 @@ class ModelHealth:
 
     @property
     def sentence(self) -> str:
-        """What got worse and by how much, what was kept, what got better, and of what nothing is known."""
+        """What got worse and by how much, what at most, what got better, and of what nothing is known."""
         if self.base is None:
             return "Not tuned, so there is nothing before it."
         if not self.of(Verdict.AGAINST, Verdict.OPEN, Verdict.FOR):
@@ -140,7 +140,8 @@ class ModelHealth:
         parts = [
             f"Worse{where if self.seeds < SEEDS_NEEDED else ''}: "
             f"{_listed(row.told() for row in self.of(Verdict.AGAINST))}.",
-            f"Kept: {_listed(row.kept() for row in self.of(Verdict.OPEN))}.",
+            "Not distinguishable, and worse at most: "
+            f"{_listed(row.at_worst() for row in self.of(Verdict.OPEN))}.",
             f"Better: {_listed(row.skill.name for row in self.of(Verdict.FOR))}.",
         ]
         unknown = self.of(Verdict.NOT_RUN, Verdict.UNMEASURED)
